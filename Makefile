@@ -1,0 +1,82 @@
+# Needs make and Python 3.11 or newer. Everything else goes into .venv, at the versions of requirements.lock.
+
+BIN := .venv/bin
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
+UV_VERSION := 0.13.9
+
+.PHONY: help test lint types imports format proto lock faults demo bench fuzz clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+test: lint types imports ## Lint, types, import rules and all tests that this machine can run
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.ready ## Check types
+	$(BIN)/mypy
+
+imports: .venv/.ready ## Check that imports point one way
+	$(BIN)/lint-imports
+
+format: .venv/.ready ## Format, and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The plugins for the type stubs are found on the PATH.
+proto: .venv/.ready ## Generate the stubs beside the .proto files
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
+		--python_out=proto --pyi_out=proto --grpc_python_out=proto --mypy_grpc_out=proto proto/sluicegate/v1/*.proto
+
+# uv is needed for nothing else, so it stays out of .venv and of the lock. Pins that still fit stay as they are.
+lock: .venv/bin/python ## Resolve pyproject.toml into requirements.lock (needs the network)
+	test -x .venv-uv/bin/uv || $(BIN)/python -m venv --clear .venv-uv
+	.venv-uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	.venv-uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+		--no-header --no-emit-index-url pyproject.toml -o requirements.lock
+
+faults: .venv/.ready ## Kill, stop, wipe and fill what a session passes through; a table of accounts
+	$(BIN)/python -m pytest tests/faults
+
+demo: .venv/.ready ## A ramp, a fall in quality and a rollback, on this machine
+	$(BIN)/sluicegate demo
+
+bench: .venv/.ready ## Run every benchmark
+	@for program in bench/*.py; do \
+		test -e "$$program" || { echo "error: there is no benchmark in bench/" >&2; exit 1; }; \
+		echo "== $$program"; \
+		$(BIN)/python "$$program" || exit 1; \
+	done
+
+fuzz: .venv/.ready ## A million messages that no stub would send (20 minutes at most)
+	PYTHONPATH=tests/support $(BIN)/python tests/fuzz/long.py
+
+clean: ## Remove everything that make made
+	rm -rf .venv .venv-uv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.ready: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A Python without venv is passed over as long as another one has it: Debian ships them apart.
+.venv/bin/python:
+	@bare=""; \
+	for python in $(PYTHONS); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare="$$bare $$python"; continue; }; \
+		echo "$$python -m venv .venv"; \
+		exec "$$python" -m venv --clear .venv; \
+	done; \
+	if [ -n "$$bare" ]; then \
+		echo "error: no venv module in:$$bare. Install it (Debian, Ubuntu: apt install python3-venv)," >&2; \
+		echo "or name a Python that has it: make PYTHON=/path/to/python3.11" >&2; \
+	else \
+		echo "error: Python 3.11 or newer is needed; looked for: $(PYTHONS). Install one," >&2; \
+		echo "or name it: make PYTHON=/path/to/python3.11" >&2; \
+	fi; \
+	exit 1
