@@ -1,0 +1,57 @@
+"""The assignment token: a signed note of which variant a session had, for whoever has forgotten it.
+
+It holds nothing secret, and is worth nothing for another session. Its key is derived from the one that callers are
+hashed under, which all sidecars of an agent share.
+"""
+
+import base64
+import binascii
+import functools
+import hashlib
+import hmac
+
+import msgspec
+
+from sluicegate_sidecar.routing.assignment import Attribution
+
+SIGNATURE_BYTES = 16
+MAX_TOKEN_BYTES = 2_048
+
+
+class Note(msgspec.Struct, array_like=True, frozen=True):
+    """What is signed."""
+
+    session_id: str
+    attribution: Attribution
+
+
+def sign(key: bytes, session_id: str, attribution: Attribution) -> str:
+    """URL-safe text; empty while there is no key to sign with."""
+    if not key:
+        return ""
+    note = msgspec.msgpack.encode(Note(session_id, attribution))
+    return base64.urlsafe_b64encode(_signature(key, note) + note).decode().rstrip("=")
+
+
+def verify(key: bytes, session_id: str, token: str) -> Attribution | None:
+    """What the token says; None if it was not signed under this key for this session."""
+    if not key or not token or len(token) > MAX_TOKEN_BYTES:
+        return None
+    try:
+        signed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        signature, packed = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, _signature(key, packed)):
+            return None
+        note = msgspec.msgpack.decode(packed, type=Note)
+    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        return None
+    return note.attribution if note.session_id == session_id else None
+
+
+def _signature(key: bytes, note: bytes) -> bytes:
+    return hmac.digest(_derived(key), note, "sha256")[:SIGNATURE_BYTES]
+
+
+@functools.lru_cache(maxsize=4)
+def _derived(key: bytes) -> bytes:
+    return hashlib.sha256(b"assignment-token" + key).digest()
