@@ -1,0 +1,29 @@
+-- Acknowledges one whole session, once: remembers its id, and queues it if it is to be judged.
+-- KEYS: seen today, seen yesterday, queue, account, open, open session
+-- ARGV: session id, payload ('' = not sampled), longest queue, seconds to remember the id
+-- Returns 'accepted', 'duplicate-sampled', 'duplicate-unsampled' or 'full'.
+local seen_today, seen_yesterday, queue, account, open, open_session = unpack(KEYS)
+local session_id, payload, longest, remember = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local before = redis.call('HGET', seen_today, session_id) or redis.call('HGET', seen_yesterday, session_id)
+if before then
+  return before == 'n' and 'duplicate-unsampled' or 'duplicate-sampled'
+end
+if payload ~= '' and redis.call('XLEN', queue) >= longest then
+  return 'full'
+end
+if payload == '' then
+  redis.call('HSET', seen_today, session_id, 'n')
+  redis.call('HINCRBY', account, 'not_sampled', 1)
+else
+  redis.call('XADD', queue, '*', 'd', payload)
+  redis.call('HSET', seen_today, session_id, 'q')
+end
+redis.call('EXPIRE', seen_today, remember)
+-- A session that was open until now is counted already; the whole transcript takes the place of its items.
+if redis.call('ZREM', open, session_id) == 1 then
+  redis.call('DEL', open_session)
+else
+  redis.call('HINCRBY', account, 'acknowledged', 1)
+end
+return 'accepted'
