@@ -1,0 +1,193 @@
+"""The judge worker: takes sessions off the stream, has them judged, and hands the scores on."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Protocol
+
+from sluicegate.policy import Policy
+from sluicegate.records import FailedJudgement, ScoreRecord
+from sluicegate.revision import judge_revision
+from sluicegate.snapshot import pack
+from sluicegate_sidecar.ending import ending
+from sluicegate_sidecar.errors import JudgementFailed, JudgeTimeout, JudgeUnavailable, RedisAway, ScoreRefused
+from sluicegate_sidecar.judging.breaker import Breaker
+from sluicegate_sidecar.judging.jobs import TAKEN_OVER_AFTER_MS, Job, Jobs
+from sluicegate_sidecar.judging.verdict import Verdict
+from sluicegate_sidecar.sessions.session import CapturedSession
+from sluicegate_sidecar.sessions.stream import decode
+
+CONCURRENCY = 8
+"""Sessions judged at the same time by one worker."""
+MAX_ATTEMPTS = 4
+"""Failed judgements of one session, before it becomes a dead letter."""
+MAX_DELIVERIES = 5
+"""Workers that one session may take down with it, before it becomes a dead letter."""
+DRAIN_SECONDS = 20.0
+"""How long a stopping worker waits for the judgements in hand; what is not done by then, others take over."""
+
+log = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """Whoever can grade a session: the verdict, and whether the transcript was cut for it."""
+
+    async def judge(self, session: CapturedSession, policy: Policy) -> tuple[Verdict, bool]: ...
+
+
+Emit = Callable[[Job, CapturedSession, ScoreRecord, Policy], Awaitable[None]]
+
+
+class Worker:
+    """One worker, judging up to CONCURRENCY sessions at a time."""
+
+    def __init__(self, jobs: Jobs, judge: Judge, policy: Callable[[], Policy], emit: Emit) -> None:
+        self._jobs = jobs
+        self._judge = judge
+        self._policy = policy
+        self._emit = emit
+        self._breaker = Breaker(time.monotonic)
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Works until cancelled; then finishes what is in hand, for a bounded time, and leaves the group."""
+        heartbeat = asyncio.create_task(self._keep_in_hand())
+        try:
+            while not ending():
+                await self._take()
+        finally:
+            if self._in_hand:
+                await asyncio.wait(self._in_hand.values(), timeout=DRAIN_SECONDS)
+            for task in [heartbeat, *self._in_hand.values()]:
+                task.cancel()
+            await asyncio.gather(heartbeat, *self._in_hand.values(), return_exceptions=True)
+            await self._jobs.leave()
+
+    async def _take(self) -> None:
+        free = CONCURRENCY - len(self._in_hand)
+        if free == 0:
+            await asyncio.wait(self._in_hand.values(), return_when=asyncio.FIRST_COMPLETED)
+            return
+        try:
+            jobs = await self._jobs.take(free)
+        except RedisAway as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+            return
+        for job in jobs:
+            if job.entry_id not in self._in_hand:
+                task = asyncio.create_task(self._work(job))
+                self._in_hand[job.entry_id] = task
+                task.add_done_callback(functools.partial(self._forget, job.entry_id))
+
+    def _forget(self, entry_id: str, _: asyncio.Task[None]) -> None:
+        self._in_hand.pop(entry_id, None)
+
+    async def _keep_in_hand(self) -> None:
+        while not ending():
+            await asyncio.sleep(TAKEN_OVER_AFTER_MS / 3000)
+            with contextlib.suppress(RedisAway):
+                await self._jobs.keep(list(self._in_hand))
+
+    async def _work(self, job: Job) -> None:
+        """One session, to its score or to the dead letters. Nothing that happens here stops the worker."""
+        try:
+            session = decode(job.payload)
+        except ValueError as error:
+            await self._bury(job, None, str(error))
+            return
+        try:
+            if job.deliveries > MAX_DELIVERIES:
+                await self._bury(job, session, f"taken up {job.deliveries} times, and no worker came to an end with it")
+            else:
+                await self._score(job, session)
+        except Exception:
+            log.exception("session %s: unforeseen; it is taken up again later", session.session_id)
+
+    async def _score(self, job: Job, session: CapturedSession) -> None:
+        policy = self._policy()
+        judged = await self._judged(job, session, policy)
+        if judged is None:
+            return
+        record = score_record(session, *judged, policy)
+        try:
+            await _until_redis_answers(lambda: self._emit(job, session, record, policy))
+        except ScoreRefused as error:
+            await self._bury(job, session, str(error))
+
+    async def _judged(self, job: Job, session: CapturedSession, policy: Policy) -> tuple[Verdict, bool] | None:
+        """The verdict; None if there was none to be had, and the session is a dead letter now."""
+        failures = 0
+        while True:
+            probe = await self._breaker.passage()
+            answered, retry_after = True, 0.0
+            try:
+                return await self._judge.judge(session, policy)
+            except JudgementFailed as error:
+                answered = not isinstance(error, JudgeTimeout)
+                failures += 1
+                log.warning("session %s, judgement %d failed: %s", session.session_id, failures, error)
+                reason = str(error)
+            except JudgeUnavailable as error:
+                # The endpoint's fault, not the session's: it waits in the queue, and the gates tell of the lag.
+                answered, retry_after = False, error.retry_after
+                log.warning("session %s waits for the judge: %s", session.session_id, error)
+            finally:
+                self._breaker.settle(probe=probe, answered=answered, retry_after=retry_after)
+            if failures >= MAX_ATTEMPTS:
+                await self._bury(job, session, reason)
+                return None
+            await asyncio.sleep(min(30.0, 0.5 * 2**failures) * random.uniform(0.5, 1.0))
+
+    async def _bury(self, job: Job, session: CapturedSession | None, reason: str) -> None:
+        session_id, day = (session.session_id, session.recorded_day) if session else ("", "")
+        failed = pack(failed_judgement(session)) if session else b""
+        log.error("session %s becomes a dead letter: %s", session_id or job.entry_id, reason)
+        keep = self._policy().capture.content != "none"
+        await _until_redis_answers(lambda: self._jobs.bury(job.entry_id, session_id, day, reason, failed, content=keep))
+
+
+async def _until_redis_answers(step: Callable[[], Awaitable[None]]) -> None:
+    """Repeats an idempotent step while Redis is away, for ever: its result exists nowhere else."""
+    while not ending():
+        try:
+            return await step()
+        except RedisAway as error:
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(random.uniform(0.5, 1.5))
+
+
+def score_record(session: CapturedSession, verdict: Verdict, cut: bool, policy: Policy) -> ScoreRecord:
+    """The entry of the score log for a judged session."""
+    attribution = asdict(session.attribution) if session.attribution else {}
+    return ScoreRecord(
+        session_id=session.session_id,
+        caller_hash=session.caller_hash,
+        sampling_rate=session.sampling_rate,
+        ended_at=session.ended_at,
+        end_reason=session.end_reason,
+        turn_count=session.turn_count,
+        truncated=cut,
+        scores=verdict.scores,
+        reasons=verdict.reasons if policy.capture.content != "none" else {},
+        judge_revision=judge_revision(policy),
+        judge_model=verdict.model,
+        prompt_tokens=verdict.prompt_tokens,
+        completion_tokens=verdict.completion_tokens,
+        **attribution,
+    )
+
+
+def failed_judgement(session: CapturedSession) -> FailedJudgement:
+    """What the comparison learns of a session that became a dead letter."""
+    return FailedJudgement(
+        session_id=session.session_id,
+        caller_hash=session.caller_hash,
+        sampling_rate=session.sampling_rate,
+        **(asdict(session.attribution) if session.attribution else {}),
+    )
