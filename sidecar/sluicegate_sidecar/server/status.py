@@ -1,0 +1,46 @@
+"""Our errors as the status codes that the protocol promises."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from sluicegate_sidecar.errors import (
+    InvalidRequest,
+    OutOfOrder,
+    QueueFull,
+    RedisAway,
+    SluicegateError,
+    SpoolFull,
+    TooLarge,
+    UnknownAgent,
+)
+
+STATUS: tuple[tuple[type[SluicegateError], grpc.StatusCode], ...] = (
+    (UnknownAgent, grpc.StatusCode.NOT_FOUND),
+    (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (OutOfOrder, grpc.StatusCode.OUT_OF_RANGE),
+    (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (SpoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (RedisAway, grpc.StatusCode.UNAVAILABLE),
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@asynccontextmanager
+async def told_as_status(context: Context) -> AsyncIterator[None]:
+    """Our errors become the status codes that the protocol promises."""
+    try:
+        yield
+    except SluicegateError as error:
+        code = next((code for kind, code in STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+        await context.abort(code, str(error))
+
+
+def check_agent(field: str, asked: str, served: str) -> None:
+    """UnknownAgent unless the request is for the agent served here, by name or by leaving it empty."""
+    if asked not in ("", served):
+        raise UnknownAgent(field, f"{asked[:256]!r} is not served here; this sidecar serves {served!r}")
