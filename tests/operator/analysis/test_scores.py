@@ -7,7 +7,7 @@ from sluicegate.keys import Keys
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.scores import Scores
 
-KEYS = Keys("dental", "receptionist")
+KEYS = Keys("default", "receptionist")
 
 
 async def test_both_logs_are_read_once_in_the_order_of_time(redis: Redis) -> None:

@@ -13,7 +13,7 @@ from sluicegate_operator.analysis.scores import Scores
 from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.standalone import Controller, Transition
 
-KEYS = Keys("dental", "receptionist")
+KEYS = Keys("default", "receptionist")
 
 
 def controller(redis: Redis, told: list[Transition]) -> Controller:

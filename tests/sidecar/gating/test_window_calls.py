@@ -20,6 +20,7 @@ from sluicegate.records import GateEvent, GateReading, Halt, Notice, ScoreRecord
 from sluicegate.snapshot import gate_table, pack
 from sluicegate_sidecar.errors import RedisAway, ScoreRefused
 from sluicegate_sidecar.gating.window import Outcome, Windows
+from sluicegate_sidecar.redis_client import connected
 
 KEYS = Keys("default", "concierge")
 START_MS = 1_767_225_600_000
@@ -383,8 +384,8 @@ async def test_a_halt_that_cannot_be_published_is_a_halt(redis: Redis, windows: 
     """No right to publish: the score and the halt stand, and the poll will find them."""
     await redis.execute_command("ACL", "SETUSER", "mute", "on", ">x", "~*", "+@all", "-publish", "&*")
     try:
-        url = valkey_url.replace("redis://", "redis://mute:x@")
-        async with Redis.from_url(url) as mute:
+        async with connected(valkey_url, KEYS) as own, own.client() as mute:
+            await mute.execute_command("AUTH", "mute", "x")
             for _ in range(10):
                 await score(redis, Windows(mute, KEYS, JUDGES), a_record(1))
     finally:

@@ -15,6 +15,7 @@ from sluicegate.policy import DEFAULT_GATES, OVERALL, Action, GateRule, JudgeSet
 from sluicegate.records import GateEvent, GateReading, Halt, ScoreRecord, SeriesGates
 from sluicegate.snapshot import GateTable, gate_table, pack
 from sluicegate_sidecar.gating.window import Windows
+from sluicegate_sidecar.redis_client import connected
 
 KEYS = Keys("default", "receptionist")
 START_MS = 1_767_225_600_000
@@ -322,7 +323,7 @@ def test_every_sequence_of_scores_and_ticks_gives_what_the_reference_gives(
 
 async def _compare(valkey_url: str, steps: list[tuple[int, Score | Switch | Wait | Tick]]) -> None:
     reference = Reference()
-    async with Redis.from_url(valkey_url) as redis:
+    async with connected(valkey_url, KEYS) as redis:
         await redis.flushall()
         await redis.hset(KEYS.snapshot, "gates", pack(reference.table))
         windows = Windows(redis, KEYS, JUDGES)

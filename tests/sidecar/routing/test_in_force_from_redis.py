@@ -13,6 +13,7 @@ from sluicegate.keys import Keys
 from sluicegate.policy import Policy
 from sluicegate.records import Halt, Notice
 from sluicegate.snapshot import VersionedExperiment, VersionedPolicy, pack
+from sluicegate_sidecar.redis_client import connected
 from sluicegate_sidecar.routing import redis_source
 from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.redis_source import RedisSource
@@ -38,7 +39,7 @@ def polls_often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def following(url: str, *, snapshots: bool = True) -> AsyncIterator[InForce]:
     """What is in force in a sidecar that follows Redis, once it has read everything and listens to notices."""
     in_force = InForce()
-    async with Redis.from_url(url) as own, Redis.from_url(url) as observer:
+    async with connected(url, KEYS) as own, connected(url, KEYS) as observer:
         follower = asyncio.create_task(RedisSource(own, KEYS, in_force, snapshots=snapshots).follow())
         try:
             await asyncio.wait_for(in_force.keyed.wait(), 20)
@@ -318,7 +319,7 @@ async def test_a_full_redis_is_obeyed(valkey_url: str, redis: Redis, polls_often
     await write(redis, 1, 0.5)
     await redis.hset(KEYS.halts, WARM_SERIES, pack(HALT))
     in_force = InForce()
-    async with Redis.from_url(valkey_url) as own:
+    async with connected(valkey_url, KEYS) as own:
         await redis.config_set("maxmemory", 1)
         follower = asyncio.create_task(RedisSource(own, KEYS, in_force, snapshots=True).follow())
         try:
