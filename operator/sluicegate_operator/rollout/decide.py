@@ -33,7 +33,7 @@ def decide(resource: ExperimentResource, state: RolloutState, evidence: Evidence
     if comparison.is_harmful:
         return RollBack("Harm", _harmful(comparison))
     if evidence.halt:
-        return RollBack("Halted", _halted(resource.treatment.name, evidence.halt))
+        return halted(resource.treatment.name, evidence.halt)
     if resource.paused:
         return Hold("Paused", "spec.paused is true: the ramp stands still", "spec.paused: false")
     step = _step(resource, state, comparison)
@@ -96,10 +96,12 @@ def _overdue(resource: ExperimentResource, state: RolloutState, hold: Hold, now:
     return Hold("DeadlineExceeded", f"{told}; {hold.message}", hold.needed)
 
 
-def _halted(treatment: str, halt: Halt) -> str:
-    return (
+def halted(treatment: str, halt: Halt) -> RollBack:
+    """What a halt asks for: to record what the gate has done already."""
+    return RollBack(
+        "Halted",
         f"{treatment} rolled back: {halt.gate} is {halt.mean:.2f} over {halt.count} sessions, at most {halt.upper:.2f} "
-        f"with 95 % confidence, under its floor of {halt.threshold:g}"
+        f"with 95 % confidence, under its floor of {halt.threshold:g}",
     )
 
 

@@ -6,7 +6,7 @@ from sluicegate.experiment import ExperimentInForce
 from sluicegate.policy import Policy
 from sluicegate.resources.experiment import ExperimentResource
 from sluicegate_operator.analysis.evidence import Evidence
-from sluicegate_operator.rollout.decide import decide
+from sluicegate_operator.rollout.decide import decide, halted
 from sluicegate_operator.rollout.state import RolloutState, first_state, variants_hash
 from sluicegate_operator.rollout.verdicts import Advance, Decision, Hold, Promote, RollBack
 
@@ -56,11 +56,22 @@ def reconcile(
     state = replace(state, step=present_step(resource, state))
     if resource.sampling_rate < state.sampling_rate:
         state = replace(state, sampling_rate=resource.sampling_rate)
-    after = _after(state, decide(resource, state, evidence, now), now) if state.phase == "Ramping" else state
+    after = _after(state, decision, now) if (decision := _decision(resource, state, evidence, now)) else state
     experiment = in_force(resource, after, policy)
     if experiment != current and after.version == state.version:
         after = replace(after, version=_next_version(state, now))
     return Outcome(state=after, in_force=experiment, refused=refused)
+
+
+def _decision(resource: ExperimentResource, state: RolloutState, evidence: Evidence, now: float) -> Decision | None:
+    """What to do now; None for a run that is over. A winner that a gate shuts out later goes back, too."""
+    match state.phase:
+        case "Ramping":
+            return decide(resource, state, evidence, now)
+        case "Complete" if evidence.halt:
+            return halted(resource.treatment.name, evidence.halt)
+        case _:
+            return None
 
 
 def _next_version(state: RolloutState | None, now: float) -> int:

@@ -66,19 +66,21 @@ def assign(
 ) -> Assignment:
     """The variant that `unit` gets, given the series that are `halted`, and when the control plane was last heard.
 
-    A decided experiment gives everybody the winner; then come overrides, halts, staleness, and last the split.
+    A decided experiment gives everybody the winner, unless a gate has shut it out since; then come overrides, halts,
+    staleness, and last the split.
     """
 
     def answer(variant: Variant, reason: Reason) -> Assignment:
         return Assignment(experiment, variant, reason, now)
 
-    if experiment.winner:
+    is_halted = series(experiment.name, experiment.run_id, experiment.treatment.name) in halted
+    if experiment.winner and not (is_halted and experiment.winner == experiment.treatment.name):
         return answer(experiment.variant(experiment.winner), "COMPLETE")
     for override in experiment.overrides:
         by_caller = override.caller_hash and override.caller_hash == caller_hash
         if by_caller or (override.attribute and attributes.get(override.attribute) == override.value):
             return answer(experiment.variant(override.variant), "OVERRIDE")
-    if series(experiment.name, experiment.run_id, experiment.treatment.name) in halted:
+    if is_halted:
         return answer(experiment.control, "HALTED")
     if experiment.weight <= 0:
         return answer(experiment.control, "CONTROL_ONLY")

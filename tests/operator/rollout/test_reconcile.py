@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+from ramps import a_halt
 from scored import PLAN, RESOURCE
 
 from sluicegate.policy import Policy
@@ -60,6 +61,18 @@ def test_a_hold_is_remembered_with_its_reason_and_what_it_needs() -> None:
     state = reconcile(RESOURCE, None, None, NOTHING, Policy(), NOW).state
     assert (state.phase, state.reason) == ("Ramping", "TooFewSessions")
     assert state.needed.startswith("50 more sessions of warm")
+
+
+def test_a_winner_that_a_gate_shuts_out_goes_back() -> None:
+    """The sidecars have obeyed already; the state says so, with the gate's numbers, and nobody gets a winner."""
+    first = reconcile(RESOURCE, None, None, NOTHING, Policy(), NOW)
+    complete = replace(first.state, phase="Complete")
+    halted = replace(NOTHING, halt=a_halt())
+    after = reconcile(RESOURCE, complete, first.in_force, halted, Policy(), NOW + 1)
+    assert (after.state.phase, after.state.reason) == ("RolledBack", "Halted")
+    assert "task_completion is 2.12 over 17 sessions" in after.state.message
+    assert (after.in_force.winner, after.in_force.weight) == ("", 0.0)
+    assert after.state.version > complete.version
 
 
 def test_harm_sets_the_weight_to_nothing() -> None:

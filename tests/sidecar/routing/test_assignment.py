@@ -38,7 +38,8 @@ def assigned(experiment: ExperimentInForce, unit: str = "unit", **changes: Any) 
         ({"weight": 1.0}, {"halted": {"greeting/run-1/control"}}, "warm", "SPLIT"),
         ({"weight": 0.0, "winner": "warm"}, {}, "warm", "COMPLETE"),
         ({"weight": 1.0, "winner": "control"}, {}, "control", "COMPLETE"),
-        ({"weight": 0.0, "winner": "warm"}, {"halted": {WARM_SERIES}}, "warm", "COMPLETE"),
+        ({"weight": 0.0, "winner": "warm"}, {"halted": {WARM_SERIES}}, "control", "HALTED"),
+        ({"weight": 0.0, "winner": "control"}, {"halted": {WARM_SERIES}}, "control", "COMPLETE"),
         ({"weight": 0.0}, {"caller_hash": "hash-of-ann"}, "warm", "OVERRIDE"),
         ({"weight": 1.0}, {"caller_hash": "hash-of-bob"}, "warm", "SPLIT"),
         ({"weight": 1.0}, {"attributes": {"qa": "old"}}, "control", "OVERRIDE"),
@@ -58,7 +59,7 @@ def assigned(experiment: ExperimentInForce, unit: str = "unit", **changes: Any) 
 def test_who_gets_what_and_why(
     of_experiment: dict[str, Any], of_situation: dict[str, Any], variant: str, reason: str
 ) -> None:
-    """A winner goes first, then overrides in their order, halts, a weight of nothing, staleness, and last the split."""
+    """A winner that is not halted, overrides in their order, halts, a weight of nothing, staleness, the split."""
     experiment = an_experiment(overrides=TESTERS, stale_after=600.0, **of_experiment)
     answer = assigned(experiment, **of_situation)
     assert (answer.variant.name, answer.reason) == (variant, reason)
@@ -102,11 +103,18 @@ def test_a_halt_is_for_every_new_unit(unit: str, weight: float) -> None:
     assert (answer.variant, answer.reason) == (CONTROL, "HALTED")
 
 
-@given(UNITS, WEIGHTS, st.sampled_from(["control", "warm"]), st.booleans())
-def test_a_winner_is_for_everybody(unit: str, weight: float, winner: str, halted: bool) -> None:
-    """Once the experiment is decided, neither weight nor halt nor unit matters."""
-    answer = assigned(an_experiment(weight=weight, winner=winner), unit, halted={WARM_SERIES} if halted else ())
+@given(UNITS, WEIGHTS, st.sampled_from(["control", "warm"]))
+def test_a_winner_is_for_everybody(unit: str, weight: float, winner: str) -> None:
+    """Once the experiment is decided, neither weight nor unit matters."""
+    answer = assigned(an_experiment(weight=weight, winner=winner), unit)
     assert (answer.variant.name, answer.reason) == (winner, "COMPLETE")
+
+
+@given(UNITS, WEIGHTS)
+def test_a_winner_that_is_halted_later_is_for_nobody(unit: str, weight: float) -> None:
+    """A gate that breaks after the end of the ramp shuts the winner out like any other."""
+    answer = assigned(an_experiment(weight=weight, winner="warm"), unit, halted={WARM_SERIES})
+    assert (answer.variant, answer.reason) == (CONTROL, "HALTED")
 
 
 @given(UNITS, WEIGHTS)
