@@ -107,10 +107,13 @@ async def _send_one(channel: Any, conversation: Conversation) -> str:
             await assignments.Assign(ask, timeout=5)
             answer = await sessions.RecordSession(session_pb2.RecordSessionRequest(session=session), timeout=10)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            full = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            if not full and error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 return f"refused ({error.details()})"
             if attempt + 1 < MAX_ATTEMPTS:
                 await asyncio.sleep(0.5)
+            elif full:
+                return f"not taken: no room ({error.details()})"
             continue
         if answer.outcome == session_pb2.RECORD_OUTCOME_DUPLICATE:
             return "duplicate"

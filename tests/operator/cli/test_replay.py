@@ -92,6 +92,9 @@ def test_a_line_has_a_limit(file: Path) -> None:
         read(file, "")
 
 
+FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 class Sidecar(assignment_pb2_grpc.AssignmentServiceServicer, session_pb2_grpc.SessionServiceServicer):
     """Fails the first calls of each session with these codes, and then records."""
 
@@ -166,8 +169,8 @@ async def test_a_conversation_twice_is_a_duplicate() -> None:
 
 
 @pytest.mark.parametrize("in_assign", [False, True])
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
-async def test_while_nobody_answers_it_is_sent_again(code: grpc.StatusCode, in_assign: bool) -> None:
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, FULL])
+async def test_what_passes_is_sent_again(code: grpc.StatusCode, in_assign: bool) -> None:
     """Sent again under the same id after a failure that passes, and counted once."""
     sidecar = Sidecar(code, in_assign=in_assign)
     assert await sent(sidecar, "a", "b") == {"accepted, to be judged": 2}
@@ -197,9 +200,13 @@ async def test_a_refusal_is_final() -> None:
     assert sidecar.calls == 1
 
 
-async def test_it_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sidecar that never answers ends in an outcome of its own."""
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [(grpc.StatusCode.UNAVAILABLE, "not sent: nobody answers"), (FULL, "not taken: no room (not now)")],
+)
+async def test_it_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, outcome: str) -> None:
+    """A sidecar that never answers, or never has room, ends in an outcome of its own."""
     monkeypatch.setattr(replay, "MAX_ATTEMPTS", 2)
-    sidecar = Sidecar(*[grpc.StatusCode.UNAVAILABLE] * 9)
-    assert await sent(sidecar, "a") == {"not sent: nobody answers": 1}
+    sidecar = Sidecar(*[code] * 9)
+    assert await sent(sidecar, "a") == {outcome: 1}
     assert sidecar.calls == 2
