@@ -24,8 +24,10 @@ DEFAULTS = {
 FOR_OTHERS = frozenset({"SLUICEGATE_TARGET"})
 """Variables that belong to the agent's container; met here when both share an environment, and left alone."""
 
-SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
-"""What Kubernetes puts into every pod for a Service whose name starts with `sluicegate-`."""
+SERVICE_LINK = re.compile(
+    r"(SLUICEGATE.*?)_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes puts into every pod for a Service whose name starts with `sluicegate`, all of it or nothing."""
 
 NAME_LIMIT = 253
 
@@ -53,7 +55,7 @@ class Config:
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
         """The settings in `environ`; ConfigError names a variable that is bad, missing or unknown."""
         for name in environ:
-            if name.startswith(PREFIX) and not _known(name):
+            if name.startswith(PREFIX) and not _known(name, environ):
                 raise ConfigError(f"{name}: unknown setting; the settings are {', '.join(DEFAULTS)}")
 
         def setting(name: str) -> str:
@@ -72,8 +74,11 @@ class Config:
         )
 
 
-def _known(name: str) -> bool:
-    return name in DEFAULTS or name in FOR_OTHERS or SERVICE_LINK.search(name) is not None
+def _known(name: str, environ: Mapping[str, str]) -> bool:
+    if name in DEFAULTS or name in FOR_OTHERS:
+        return True
+    link = SERVICE_LINK.fullmatch(name)
+    return link is not None and f"{link[1]}_SERVICE_HOST" in environ
 
 
 def _addresses(name: str, value: str) -> tuple[str, ...]:

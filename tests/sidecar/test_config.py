@@ -116,7 +116,15 @@ def test_variables_of_others_are_left_alone() -> None:
 )
 def test_the_links_of_kubernetes_services_are_no_settings(name: str) -> None:
     """What Kubernetes puts into a pod for a Service called sluicegate-… neither stops the start nor changes it."""
-    assert Config.from_env({**ENOUGH, name: "tcp://10.0.0.1:6379"}) == Config.from_env(ENOUGH)
+    links = {name: "tcp://10.0.0.1:6379", f"{name.split('_PORT')[0].split('_SERVICE')[0]}_SERVICE_HOST": "10.0.0.1"}
+    assert Config.from_env({**ENOUGH, **links}) == Config.from_env(ENOUGH)
+
+
+@pytest.mark.parametrize("name", ["SLUICEGATE_LISTEN_PORT", "SLUICEGATE_PORT", "SLUICEGATE_REDIS_SERVICE_PORT"])
+def test_a_setting_that_only_looks_like_a_link_is_unknown(name: str) -> None:
+    """Kubernetes never gives a port without the host beside it: somebody guessed the name of a setting."""
+    with pytest.raises(ConfigError, match=f"^{name}: unknown setting"):
+        Config.from_env({**ENOUGH, name: "7070"})
 
 
 @pytest.mark.parametrize(
