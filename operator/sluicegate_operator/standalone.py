@@ -10,6 +10,7 @@ from sluicegate.policy import Policy
 from sluicegate.records import GateEvent
 from sluicegate.resources.experiment import ExperimentResource
 from sluicegate.snapshot import VersionedExperiment
+from sluicegate_operator.analysis.bills import Bills
 from sluicegate_operator.analysis.comparison import Analysis
 from sluicegate_operator.analysis.evidence import Evidence
 from sluicegate_operator.analysis.plan import plan_of
@@ -17,8 +18,9 @@ from sluicegate_operator.analysis.scores import Cursor, Scores
 from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.rollout.reconcile import begins_run, reconcile
 from sluicegate_operator.rollout.state import RolloutState
+from sluicegate_operator.rollout.thrift import affordable_policy, affordable_run, budget_sentence
 
-Kind = Literal["Started", "Advanced", "RolledBack", "Complete", "Held", "Refused", "Deleted", "Gate"]
+Kind = Literal["Started", "Advanced", "RolledBack", "Complete", "Held", "Refused", "Deleted", "Gate", "Budget"]
 
 WORTH_TELLING = frozenset(
     {"Paused", "SharedCause", "GateBroken", "JudgeLag", "SampleRatioMismatch", "TooFewCallers", "DeadlineExceeded"}
@@ -49,6 +51,8 @@ class Controller:
         self._tell = tell
         self._analysis: Analysis | None = None
         self._read_up_to = Cursor()
+        self._bills = Bills(scores)
+        self._is_thrifty = False
         self._told: dict[Kind, str] = {}
 
     async def running(self) -> str:
@@ -62,13 +66,29 @@ class Controller:
         `resource` is the agent's experiment, None if there is none; the state that is returned is what now holds.
         """
         stored_policy, stored, states = await self._delivery.read()
-        if stored_policy is None or stored_policy.policy != policy:
+        affordable = await self._bills.affordable(policy.budget, now)
+        in_force = stored_policy.policy if stored_policy else None
+        asked, policy = policy, affordable_policy(policy, in_force, affordable)
+        if stored_policy is None or in_force != policy:
             expected = stored_policy.version if stored_policy else 0
             await self._delivery.put_policy(policy, expected, max(expected + 1, int(now * 1000)))
+            if self._is_thrifty or policy != asked:
+                self._tell(Transition("Budget", "", budget_sentence(affordable, policy.sampling_rate)))
+            self._is_thrifty = policy != asked
         if resource is None:
             await self._delete(stored, now)
             return None
-        return await self._look_at(resource, policy, stored, states.get(resource.name), now)
+        before = states.get(resource.name)
+        resource = affordable_run(resource, before, affordable)
+        state = await self._look_at(resource, policy, stored, before, now)
+        if (
+            affordable.rate < 1
+            and before
+            and before.run_id == state.run_id
+            and before.sampling_rate > state.sampling_rate
+        ):
+            self._tell(Transition("Budget", resource.name, budget_sentence(affordable, state.sampling_rate)))
+        return state
 
     async def _look_at(
         self,

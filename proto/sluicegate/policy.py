@@ -127,11 +127,35 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What the judge's model costs: money, in any one currency, for a million tokens."""
+
+    input: float
+    output: float
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """The money that so many tokens cost."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What judging may cost. None: no limit. An hour and a day are the last ones, not those of the clock."""
+
+    sessions_per_hour: int | None = None
+    tokens_per_hour: int | None = None
+    money_per_day: float | None = None
+    """In the currency of the price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything about the evaluation of one agent."""
 
     sampling_rate: float = 0.1
     judge: JudgeSettings = JudgeSettings()
+    price: Price | None = None
+    budget: Budget = Budget()
     rubrics: tuple[Rubric, ...] = BUILT_IN_RUBRICS
     window: Window = Window()
     gates: tuple[GateRule, ...] = DEFAULT_GATES

@@ -38,7 +38,10 @@ class ScoreRecord:
     judge_revision: str
     judge_model: str
     prompt_tokens: int = 0
+    """Over all attempts, the failed ones too; so the completion tokens, and the cost."""
     completion_tokens: int = 0
+    cost: float = 0.0
+    """Money, by the price of the policy at that time; 0 where it has none."""
 
     @property
     def average(self) -> float | None:
@@ -63,6 +66,19 @@ class FailedJudgement:
     sampling_rate: float
     other_sampling_rate: float | None = None
     assigned_at: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What judging one session cost: the part of a ScoreRecord or a FailedJudgement that a budget looks at."""
+
+    sampling_rate: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

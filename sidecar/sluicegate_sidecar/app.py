@@ -39,6 +39,7 @@ from sluicegate_sidecar.errors import ConfigError, RedisAway
 from sluicegate_sidecar.gating.score_log import ScoreLog
 from sluicegate_sidecar.gating.window import Windows
 from sluicegate_sidecar.judging.jobs import Job, Jobs
+from sluicegate_sidecar.judging.ledger import Ledger
 from sluicegate_sidecar.judging.worker import Worker
 from sluicegate_sidecar.redis_client import connected
 from sluicegate_sidecar.routing.file_source import FileSource
@@ -137,7 +138,8 @@ async def judge(config: Config, *, with_parent: bool) -> None:
         async def emit(job: Job, session: CapturedSession, record: ScoreRecord, policy: Policy) -> None:
             await windows.score(job.entry_id, session.recorded_day, record, gate_table(policy))
 
-        worker = Worker(Jobs(redis, keys, consumer_name()), llm, lambda: in_force.snapshot.policy, emit)
+        jobs, ledger = Jobs(redis, keys, consumer_name()), Ledger(redis, keys)
+        worker = Worker(jobs, llm, lambda: in_force.snapshot.policy, emit, ledger.reached)
 
         async def judging() -> None:
             await in_force.loaded.wait()

@@ -46,7 +46,12 @@ class ScoreRefused(SluicegateError):
 
 
 class JudgementFailed(SluicegateError):
-    """The judge answered, and the answer is not a verdict."""
+    """The judge answered, and the answer is not a verdict; it cost tokens all the same, where they are told."""
+
+    def __init__(self, message: str, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
+        super().__init__(message)
+        self.prompt_tokens = prompt_tokens
+        self.completion_tokens = completion_tokens
 
 
 class JudgeTimeout(JudgementFailed):

@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 from scored import PLAN
 
 from sluicegate.keys import JUDGES, Keys
+from sluicegate.policy import Policy
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.replay import replayed
 from sluicegate_operator.analysis.scores import Scores
@@ -12,7 +13,7 @@ from sluicegate_sidecar.judging.worker import failed_judgement
 from sluicegate_sidecar.routing.assignment import Attribution
 from sluicegate_sidecar.sessions.session import CapturedSession, Item
 
-KEYS = Keys("dental", "receptionist")
+KEYS = Keys("default", "receptionist")
 SESSION = CapturedSession(
     session_id="s1",
     caller_hash="ab",
@@ -39,7 +40,7 @@ async def test_a_dead_letter_counts_as_a_failed_judgement(redis: Redis) -> None:
     """The worker's record, put aside by the script, is read by the controller: told as a rate, and never a number."""
     await redis.xgroup_create(KEYS.queue, JUDGES, id="0", mkstream=True)
     entry = (await redis.xadd(KEYS.queue, {"d": b"payload"})).decode()
-    failed = failed_judgement(SESSION)
+    failed = failed_judgement(SESSION, Policy())
     await Jobs(redis, KEYS, "worker").bury(entry, "s1", SESSION.recorded_day, "no verdict", pack(failed))
     arrivals, cursor = await Scores(redis, KEYS).since()
     assert [arrival.record for arrival in arrivals] == [failed]

@@ -8,7 +8,7 @@ from ramps import BROKEN, KEYS, NOW, a_halt, a_reading, a_record, an_experiment,
 from redis.asyncio import Redis
 
 from sluicegate.experiment import ExperimentInForce
-from sluicegate.policy import Policy
+from sluicegate.policy import Budget, Policy
 from sluicegate.records import GateEvent
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.scores import Scores
@@ -101,6 +101,44 @@ async def test_a_look_without_news_writes_nothing(redis: Redis, desk: Desk) -> N
         assert f"{n * (n + 1) // 2} of 20" in state.message
     assert await redis.hget(KEYS.snapshot, "revision") == written
     assert desk.kinds == ["Started"]
+
+
+async def test_a_budget_lowers_the_rate_of_the_run(redis: Redis, desk: Desk) -> None:
+    """For both variants, for the rest of the run, and told in numbers; without money troubles again, so it stays."""
+    frugal = replace(POLICY, budget=Budget(sessions_per_hour=100))
+    await desk.look(RESOURCE, frugal, NOW)
+    assert (await published(redis)).sampling_rate == 1.0
+    pipe = redis.pipeline(transaction=False)
+    for n in range(400):
+        record = a_record(f"s-{n}", scores={"tone": 4}, assigned_at=NOW)
+        pipe.xadd(KEYS.log, {"d": pack(record)}, id=f"{int(NOW - 3600 + n * 9) * 1000}-0")
+    await pipe.execute()
+    for _ in range(3):
+        await desk.look(RESOURCE, frugal, NOW + 1)
+    assert (await published(redis)).sampling_rate == pytest.approx(0.225, abs=0.01)
+    (told,) = [told for told in desk.told if told.kind == "Budget"]
+    assert "the judge's budget of 100 sessions an hour is enough for 25." in told.message
+    await desk.look(RESOURCE, frugal, NOW + 10_000)
+    assert (await published(redis)).sampling_rate == pytest.approx(0.225, abs=0.01)
+
+
+async def test_a_budget_lowers_the_rate_of_the_policy_and_lets_it_rise_again(redis: Redis, desk: Desk) -> None:
+    """Without an experiment the rate follows what is affordable."""
+    frugal = replace(POLICY, sampling_rate=0.5, budget=Budget(money_per_day=10.0))
+    pipe = redis.pipeline(transaction=False)
+    for n in range(100):
+        record = a_record(f"s-{n}", scores={"tone": 4}, sampling_rate=0.5, cost=0.4)
+        pipe.xadd(KEYS.log, {"d": pack(record)}, id=f"{int(NOW - 86_400 + n * 864) * 1000}-0")
+    await pipe.execute()
+    for at in (NOW, NOW + 1, NOW + 200_000, NOW + 200_001):
+        await desk.look(None, frugal, at)
+    policy, _, _ = await Delivery(redis, KEYS).read()
+    assert policy is not None
+    assert policy.policy == frugal
+    assert [told.message.rpartition(": ")[2] for told in desk.told] == [
+        "11.0% are sampled now",
+        "50.0% are sampled, as the policy says",
+    ]
 
 
 async def test_a_halt_rolls_back(redis: Redis, desk: Desk) -> None:

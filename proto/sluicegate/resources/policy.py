@@ -7,11 +7,13 @@ from typing import Any
 from sluicegate.policy import (
     BUILT_IN_RUBRICS,
     DEFAULT_GATES,
+    Budget,
     Capture,
     CustomPattern,
     GateRule,
     JudgeSettings,
     Policy,
+    Price,
     Rubric,
     Window,
 )
@@ -42,6 +44,8 @@ def policy_resource(resource: Mapping[str, Any], source: str) -> PolicyResource:
     policy = Policy(
         sampling_rate=float(spec["sampling"]["rate"]),
         judge=_judge(spec["judge"]),
+        price=_price(spec["judge"].get("price")),
+        budget=_budget(spec["judge"].get("budget") or {}),
         rubrics=_rubrics(spec.get("rubrics", ())),
         window=Window(seconds=spec["window"]["minutes"] * 60, min_sessions=spec["window"]["minSessions"]),
         gates=tuple(map(_gate, spec["gates"])) if "gates" in spec else DEFAULT_GATES,
@@ -81,6 +85,19 @@ def _judge(judge: Mapping[str, Any]) -> JudgeSettings:
         context=judge["context"],
         timeout=float(judge["timeoutSeconds"]),
         max_transcript_chars=judge["maxTranscriptChars"],
+    )
+
+
+def _price(price: Mapping[str, Any] | None) -> Price | None:
+    return Price(input=float(price["input"]), output=float(price["output"])) if price else None
+
+
+def _budget(budget: Mapping[str, Any]) -> Budget:
+    money = budget.get("moneyPerDay")
+    return Budget(
+        sessions_per_hour=budget.get("sessionsPerHour"),
+        tokens_per_hour=budget.get("tokensPerHour"),
+        money_per_day=None if money is None else float(money),
     )
 
 

@@ -85,8 +85,11 @@ class OpenAIJudge:
         if policy.judge.temperature is not None:
             request["temperature"] = policy.judge.temperature
         completion = _completion(await self._complete(request, prompt.answer_schema(rubrics)))
-        scores, reasons = verdict.parse(_text(completion), rubrics)
         usage = completion.usage or Usage()
+        try:
+            scores, reasons = verdict.parse(_text(completion), rubrics)
+        except JudgementFailed as error:
+            raise JudgementFailed(str(error), usage.prompt_tokens or 0, usage.completion_tokens or 0) from error
         return Verdict(
             scores={rubric.name: scores.get(rubric.name) for rubric in policy.rubrics},
             reasons=reasons,

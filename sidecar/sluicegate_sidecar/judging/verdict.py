@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sluicegate.policy import Rubric
@@ -22,6 +22,14 @@ class Verdict:
     """The model that the response named."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    def after(self, prompt_tokens: int, completion_tokens: int) -> "Verdict":
+        """The same verdict, with what failed attempts before it cost."""
+        return replace(
+            self,
+            prompt_tokens=self.prompt_tokens + prompt_tokens,
+            completion_tokens=self.completion_tokens + completion_tokens,
+        )
 
 
 def parse(text: str, rubrics: Sequence[Rubric]) -> tuple[dict[str, int | None], dict[str, str]]:

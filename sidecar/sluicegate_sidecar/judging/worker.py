@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Protocol
 
-from sluicegate.policy import Policy
+from sluicegate.policy import Budget, Policy
 from sluicegate.records import FailedJudgement, ScoreRecord
 from sluicegate.revision import judge_revision
 from sluicegate.snapshot import pack
@@ -28,6 +28,8 @@ MAX_ATTEMPTS = 4
 """Failed judgements of one session, before it becomes a dead letter."""
 MAX_DELIVERIES = 5
 """Workers that one session may take down with it, before it becomes a dead letter."""
+BROKE_SECONDS = 2.0
+"""How long a worker whose budget is spent waits before it looks again."""
 DRAIN_SECONDS = 20.0
 """How long a stopping worker waits for the judgements in hand; what is not done by then, others take over."""
 
@@ -41,16 +43,20 @@ class Judge(Protocol):
 
 
 Emit = Callable[[Job, CapturedSession, ScoreRecord, Policy], Awaitable[None]]
+Reached = Callable[[Budget], Awaitable[str]]
+"""Tells which limit of a budget is reached; empty: none is. RedisAway: it cannot be told."""
 
 
 class Worker:
     """One worker, judging up to CONCURRENCY sessions at a time."""
 
-    def __init__(self, jobs: Jobs, judge: Judge, policy: Callable[[], Policy], emit: Emit) -> None:
+    def __init__(self, jobs: Jobs, judge: Judge, policy: Callable[[], Policy], emit: Emit, reached: Reached) -> None:
         self._jobs = jobs
         self._judge = judge
         self._policy = policy
         self._emit = emit
+        self._reached = reached
+        self._limit = ""
         self._breaker = Breaker(time.monotonic)
         self._in_hand: dict[str, asyncio.Task[None]] = {}
 
@@ -74,6 +80,9 @@ class Worker:
             await asyncio.wait(self._in_hand.values(), return_when=asyncio.FIRST_COMPLETED)
             return
         try:
+            if await self._is_broke():
+                await asyncio.sleep(BROKE_SECONDS)
+                return
             jobs = await self._jobs.take(free)
         except RedisAway as error:
             log.warning("%s; trying again", error)
@@ -84,6 +93,14 @@ class Worker:
                 task = asyncio.create_task(self._work(job))
                 self._in_hand[job.entry_id] = task
                 task.add_done_callback(functools.partial(self._forget, job.entry_id))
+
+    async def _is_broke(self) -> bool:
+        """Whether the budget is spent: sessions stay in the queue then, and the gates tell of the lag."""
+        reached = await self._reached(self._policy().budget)
+        if reached != self._limit:
+            log.warning("the judge's budget of %s %s", reached or self._limit, "is spent" if reached else "allows more")
+        self._limit = reached
+        return bool(reached)
 
     def _forget(self, entry_id: str, _: asyncio.Task[None]) -> None:
         self._in_hand.pop(entry_id, None)
@@ -114,7 +131,8 @@ class Worker:
         judged = await self._judged(job, session, policy)
         if judged is None:
             return
-        record = score_record(session, *judged, policy)
+        verdict, cut = judged
+        record = score_record(session, verdict, cut, policy)
         try:
             await _until_redis_answers(lambda: self._emit(job, session, record, policy))
         except ScoreRefused as error:
@@ -122,15 +140,18 @@ class Worker:
 
     async def _judged(self, job: Job, session: CapturedSession, policy: Policy) -> tuple[Verdict, bool] | None:
         """The verdict; None if there was none to be had, and the session is a dead letter now."""
-        failures = 0
+        failures, prompt_tokens, completion_tokens = 0, 0, 0
         while True:
             probe = await self._breaker.passage()
             answered, retry_after = True, 0.0
             try:
-                return await self._judge.judge(session, policy)
+                verdict, cut = await self._judge.judge(session, policy)
+                return verdict.after(prompt_tokens, completion_tokens), cut
             except JudgementFailed as error:
                 answered = not isinstance(error, JudgeTimeout)
                 failures += 1
+                prompt_tokens += error.prompt_tokens
+                completion_tokens += error.completion_tokens
                 log.warning("session %s, judgement %d failed: %s", session.session_id, failures, error)
                 reason = str(error)
             except JudgeUnavailable as error:
@@ -140,13 +161,16 @@ class Worker:
             finally:
                 self._breaker.settle(probe=probe, answered=answered, retry_after=retry_after)
             if failures >= MAX_ATTEMPTS:
-                await self._bury(job, session, reason)
+                await self._bury(job, session, reason, prompt_tokens, completion_tokens)
                 return None
             await asyncio.sleep(min(30.0, 0.5 * 2**failures) * random.uniform(0.5, 1.0))
 
-    async def _bury(self, job: Job, session: CapturedSession | None, reason: str) -> None:
+    async def _bury(
+        self, job: Job, session: CapturedSession | None, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0
+    ) -> None:
         session_id, day = (session.session_id, session.recorded_day) if session else ("", "")
-        failed = pack(failed_judgement(session)) if session else b""
+        spent = (self._policy(), prompt_tokens, completion_tokens)
+        failed = pack(failed_judgement(session, *spent)) if session else b""
         log.error("session %s becomes a dead letter: %s", session_id or job.entry_id, reason)
         keep = self._policy().capture.content != "none"
         await _until_redis_answers(lambda: self._jobs.bury(job.entry_id, session_id, day, reason, failed, content=keep))
@@ -179,15 +203,26 @@ def score_record(session: CapturedSession, verdict: Verdict, cut: bool, policy: 
         judge_model=verdict.model,
         prompt_tokens=verdict.prompt_tokens,
         completion_tokens=verdict.completion_tokens,
+        cost=cost(policy, verdict.prompt_tokens, verdict.completion_tokens),
         **attribution,
     )
 
 
-def failed_judgement(session: CapturedSession) -> FailedJudgement:
-    """What the comparison learns of a session that became a dead letter."""
+def cost(policy: Policy, prompt_tokens: int, completion_tokens: int) -> float:
+    """The money that so many tokens cost; 0 where nobody told the price."""
+    return policy.price.cost(prompt_tokens, completion_tokens) if policy.price else 0.0
+
+
+def failed_judgement(
+    session: CapturedSession, policy: Policy, prompt_tokens: int = 0, completion_tokens: int = 0
+) -> FailedJudgement:
+    """What the comparison and the budget learn of a session that became a dead letter."""
     return FailedJudgement(
         session_id=session.session_id,
         caller_hash=session.caller_hash,
         sampling_rate=session.sampling_rate,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost=cost(policy, prompt_tokens, completion_tokens),
         **(asdict(session.attribution) if session.attribution else {}),
     )

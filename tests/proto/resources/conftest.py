@@ -59,6 +59,8 @@ spec:
     context: A dental practice.
     timeoutSeconds: 20
     maxTranscriptChars: 5000
+    price: {input: 0.15, output: 0.6}
+    budget: {sessionsPerHour: 100, tokensPerHour: 500000, moneyPerDay: 2.5}
   rubrics:
   - name: empathy
     text: Was the caller's worry met?

@@ -39,7 +39,7 @@ def test_every_error_of_every_file_is_reported_at_once(tmp_path: Path, experimen
         ["z.yaml:9", "spec.paused"],
         ["z.yaml:23", "spec.ramp.holdback"],
         ["missing.yaml:1", ""],
-        ["a.yaml:20", "spec.window.minutes"],
+        ["a.yaml:22", "spec.window.minutes"],
     ]
     assert "No such file" in found[2]
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from sluicegate.experiment import Override, Variant
-from sluicegate.policy import BUILT_IN_RUBRICS, GateRule, JudgeSettings, Policy, Rubric, Window
+from sluicegate.policy import BUILT_IN_RUBRICS, Budget, GateRule, JudgeSettings, Policy, Price, Rubric, Window
 from sluicegate.resources.experiment import ExperimentResource, RampStep
 from sluicegate.resources.load import Resources
 from sluicegate.resources.policy import PolicyResource
@@ -73,6 +73,8 @@ def test_every_field_of_a_policy_reaches_its_value(loaded: Load, policy: str) ->
             judge=JudgeSettings(
                 model="gpt-4o", temperature=None, context="A dental practice.", timeout=20.0, max_transcript_chars=5000
             ),
+            price=Price(input=0.15, output=0.6),
+            budget=Budget(sessions_per_hour=100, tokens_per_hour=500_000, money_per_day=2.5),
             rubrics=(
                 *BUILT_IN_RUBRICS,
                 Rubric(

@@ -175,4 +175,4 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(problems: Problems, po
     """Some editors write them."""
     assert problems(b"\xef\xbb\xbf" + policy.replace("\n", "\r\n").encode()) == ()
     (problem,) = problems(policy.replace("min: 3\n", "min: 9\n").replace("\n", "\r\n"))
-    assert (problem.line, problem.field) == (24, "spec.gates[0].min")
+    assert (problem.line, problem.field) == (26, "spec.gates[0].min")

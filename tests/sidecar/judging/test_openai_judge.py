@@ -210,6 +210,14 @@ async def test_what_is_no_verdict_is_a_failed_judgement(
     assert (await judge.judge(SESSION, Policy()))[0].scores == SCORES
 
 
+async def test_an_answer_that_is_no_verdict_was_paid_for(endpoint: JudgeServer, judge: OpenAIJudge) -> None:
+    """Its tokens are told with the failure."""
+    endpoint.will(completion("no JSON"))
+    with pytest.raises(JudgementFailed) as failed:
+        await judge.judge(SESSION, Policy())
+    assert (failed.value.prompt_tokens, failed.value.completion_tokens) == (120, 30)
+
+
 def forms(endpoint: JudgeServer) -> list[str]:
     return [request.get("response_format", {}).get("type", "text") for request in endpoint.requests]
 

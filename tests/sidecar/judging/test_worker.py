@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from captured import DAY, a_captured, agent, call, eventually, until, user
 from redis.asyncio import Redis
 
 from sluicegate.keys import JUDGES, Keys
-from sluicegate.policy import Capture, Content, Policy
-from sluicegate.records import ScoreRecord
+from sluicegate.policy import Budget, Capture, Content, Policy, Price
+from sluicegate.records import FailedJudgement, ScoreRecord
 from sluicegate.revision import judge_revision
 from sluicegate_sidecar.errors import JudgementFailed, JudgeUnavailable, RedisAway, ScoreRefused
 from sluicegate_sidecar.judging import breaker
@@ -56,6 +58,8 @@ class Desk:
         self.judge = Told()
         self.scored: list[ScoreRecord] = []
         self.emit_raises: list[Exception] = []
+        self.limit = ""
+        self.asked = 0
 
     async def emit(self, job: Job, session: CapturedSession, record: ScoreRecord, policy: Policy) -> None:
         if self.emit_raises:
@@ -65,13 +69,17 @@ class Desk:
         await self.redis.xack(KEYS.queue, JUDGES, job.entry_id)
         await self.redis.xdel(KEYS.queue, job.entry_id)
 
+    async def reached(self, budget: Budget) -> str:
+        self.asked += 1
+        return self.limit
+
     async def queue(self, *sessions: CapturedSession) -> None:
         for session in sessions:
             await self.redis.xadd(KEYS.queue, {"d": encode(session)})
 
     @asynccontextmanager
     async def working(self, name: str = "a") -> AsyncIterator[asyncio.Task[None]]:
-        worker = Worker(Jobs(self.redis, KEYS, name), self.judge, lambda: self.policy, self.emit)
+        worker = Worker(Jobs(self.redis, KEYS, name), self.judge, lambda: self.policy, self.emit, self.reached)
         task = asyncio.create_task(worker.run())
         try:
             yield task
@@ -155,6 +163,36 @@ async def test_a_judgement_that_fails_for_good_is_a_dead_letter(desk: Desk) -> N
     assert await desk.redis.hget(KEYS.seen(DAY), "bad") == b"d"
     assert (desk.sessions, desk.judge.calls.count("bad")) == (["good"], MAX_ATTEMPTS)
     assert await desk.redis.xlen(KEYS.queue) == 0
+
+
+async def test_failed_judgements_are_paid_for_too(desk: Desk) -> None:
+    """The score, or the dead letter, names the tokens of all attempts, and what they cost."""
+    desk.policy = replace(POLICY, price=Price(input=1_000_000, output=2_000_000))
+    desk.judge.raises["s-1"] = [JudgementFailed("7 is no score", 5, 3)]
+    desk.judge.raises["bad"] = [JudgementFailed("no", 5, 3) for _ in range(MAX_ATTEMPTS)]
+    await desk.queue(a_captured("s-1"), a_captured("bad"))
+    async with desk.working():
+        await until(lambda: desk.scored)
+        await eventually(desk.dead)
+    (record,) = desk.scored
+    assert (record.prompt_tokens, record.completion_tokens, record.cost) == (9 + 5, 2 + 3, 14 + 2 * 5)
+    ((_, letter),) = await desk.redis.xrange(KEYS.dead)
+    bill = msgspec.msgpack.decode(letter[b"failed"], type=FailedJudgement)
+    assert (bill.prompt_tokens, bill.completion_tokens) == (5 * MAX_ATTEMPTS, 3 * MAX_ATTEMPTS)
+    assert bill.cost == 5 * MAX_ATTEMPTS + 2 * 3 * MAX_ATTEMPTS
+
+
+async def test_sessions_wait_while_the_budget_is_spent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is taken from the queue, none is lost, and the judging goes on when there is money again."""
+    monkeypatch.setattr(worker_module, "BROKE_SECONDS", 0.0)
+    desk.limit = "3 sessions an hour"
+    await desk.queue(a_captured("s-1"))
+    async with desk.working():
+        await until(lambda: desk.asked > 3)
+        assert (desk.judge.calls, await desk.redis.xlen(KEYS.queue)) == ([], 1)
+        desk.limit = ""
+        await until(lambda: desk.scored)
+    assert desk.sessions == ["s-1"]
 
 
 async def test_a_judge_that_is_away_is_waited_for(desk: Desk) -> None:
