@@ -92,7 +92,7 @@ async def tails(sidecar_call: Call, echo_call: Call, redis: Redis) -> tuple[Roun
 
 async def fill_queue(redis: Redis, label: str) -> None:
     """Has WAITING sessions wait for the judge, each with an id of its own."""
-    items = tuple(told_item("item", item) for item in workload.transcript())
+    items = tuple(told_item(item) for item in workload.transcript())
     snapshot, pipe = Snapshot(policy=workload.POLICY), redis.pipeline(transaction=False)
     for number in range(WAITING):
         name = f"waiting-{label}-{number}"

@@ -1,5 +1,6 @@
 """Where a unit falls on the unit interval, the same in every process, language and restart."""
 
+import functools
 import hashlib
 from typing import Literal
 
@@ -13,11 +14,15 @@ def position(purpose: Purpose, salt: str, unit: str) -> float:
     53 bits, because that is what a double holds: the value is exact in every language and never rounds up to 1.
     `bucketing_vectors.json` beside this file has golden values.
     """
-    digest = hashlib.sha256()
-    for part in (purpose, salt, unit):
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return (int.from_bytes(digest.digest()[:8], "big") >> 11) * 2.0**-53
+    encoded = unit.encode()
+    digest = hashlib.sha256(_before_unit(purpose, salt) + len(encoded).to_bytes(4, "big") + encoded).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=16)
+def _before_unit(purpose: Purpose, salt: str) -> bytes:
+    parts = purpose.encode(), salt.encode()
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def in_treatment(salt: str, unit: str, weight: float) -> bool:

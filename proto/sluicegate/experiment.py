@@ -52,15 +52,17 @@ class ExperimentInForce:
 
     @property
     def control(self) -> Variant:
-        return next(v for v in self.variants if v.control)
+        first, second = self.variants
+        return first if first.control else second
 
     @property
     def treatment(self) -> Variant:
-        return next(v for v in self.variants if not v.control)
+        first, second = self.variants
+        return second if first.control else first
 
-    def variant(self, name: str) -> Variant:
-        """The variant called `name`; KeyError if there is none."""
+    def variant(self, name: str) -> Variant | None:
+        """The variant called `name`; None if there is none."""
         for variant in self.variants:
             if variant.name == name:
                 return variant
-        raise KeyError(name)
+        return None

@@ -18,6 +18,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # A line for every call of the judge.
+    # The judge is started by a fork, for which gRPC would halt its threads. Only a fork without an exec needs that.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         config = Config.from_env(os.environ)
         from sluicegate_sidecar import app
@@ -25,7 +27,10 @@ def main(arguments: list[str]) -> int:
         if chosen.part == "judge":
             asyncio.run(app.judge(config, with_parent=chosen.with_parent))
         else:
-            asyncio.run(app.serve(config, with_parent=chosen.with_parent))
+            # Each call passes the loop several times, and this one takes a quarter off what that costs.
+            import uvloop
+
+            uvloop.run(app.serve(config, with_parent=chosen.with_parent))
     except (ConfigError, OSError) as error:
         print(f"sluicegate: {error}", file=sys.stderr)
         return 2

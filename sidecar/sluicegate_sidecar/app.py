@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -49,9 +49,9 @@ from sluicegate_sidecar.routing.pins import Pins
 from sluicegate_sidecar.routing.redis_source import RedisSource
 from sluicegate_sidecar.routing.router import Router
 from sluicegate_sidecar.server.assignments import AssignmentServicer
+from sluicegate_sidecar.server.guard import Guarded
 from sluicegate_sidecar.server.quality import QualityServicer
 from sluicegate_sidecar.server.sessions import SessionServicer
-from sluicegate_sidecar.server.unreadable import Unreadable
 from sluicegate_sidecar.sessions import reaper
 from sluicegate_sidecar.sessions.feedback import Feedback
 from sluicegate_sidecar.sessions.keeper import Keeper
@@ -121,6 +121,9 @@ async def judge(config: Config, *, with_parent: bool) -> None:
     # 0.6 s and 40 MiB that only a judge pays.
     from sluicegate_sidecar.judging.openai_judge import OpenAIJudge
 
+    if with_parent:
+        # What it computes from here on can wait; what its parent computes is a wait in somebody's Assign.
+        os.nice(child.LOW_PRIORITY)
     in_force, keys = InForce(), Keys(config.namespace, config.agent)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(connected(config.redis_url, keys))
@@ -159,21 +162,20 @@ def build_server(
     """The gRPC server with all its services, not yet bound. Health says NOT_SERVING until told otherwise."""
     # Without so_reuseport=0 a second sidecar could bind the same port and take half of the calls, unnoticed.
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
-    server = grpc.aio.server(options=options, interceptors=[Unreadable()])
+    server = grpc.aio.server(options=options)
+    guarded = cast(grpc.aio.Server, Guarded(server))
     pins = Pins()
     router, recorder = Router(in_force, pins), Recorder(in_force, pins, keeper, telemetry.redacted)
     assigns = AssignmentServicer(config.agent, router, telemetry)
-    assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(assigns, server)
+    assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(assigns, guarded)
     takes = SessionServicer(config.agent, recorder, Feedback(redis, keys), telemetry)
-    session_pb2_grpc.add_SessionServiceServicer_to_server(takes, server)
+    session_pb2_grpc.add_SessionServiceServicer_to_server(takes, guarded)
     quality = QualityServicer(config.agent, Windows(redis, keys, JUDGES), ScoreLog(redis, keys))
-    quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, server)
+    quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, guarded)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    services = [
-        *(file.DESCRIPTOR.services_by_name.values() for file in (assignment_pb2, session_pb2, quality_pb2)),
-    ]
-    names = [service.full_name for of_file in services for service in of_file]
+    files = (assignment_pb2, session_pb2, quality_pb2)
+    names = [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     return server, healthy
 

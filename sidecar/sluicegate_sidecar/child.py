@@ -16,6 +16,8 @@ from typing import IO, Literal
 
 RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits before the first, second … restart in a row; the last one repeats."""
+LOW_PRIORITY = 10
+"""Niceness of a child that has to leave the CPU to its parent wherever both want it."""
 STABLE_AFTER_SECONDS = 60.0
 """A child that ran for so long starts the row of waits anew."""
 END_SECONDS = 25.0

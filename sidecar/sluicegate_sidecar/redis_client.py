@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
-from redis.asyncio.connection import parse_url
+from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
@@ -21,6 +21,9 @@ from sluicegate.keys import Keys
 from sluicegate_sidecar.errors import ConfigError
 
 TIMEOUT_SECONDS = 5.0
+"""For a connection, for one that is free where all are in use, and for each answer."""
+MOST_CONNECTIONS = 100
+"""In use at once; whoever comes then waits for one."""
 HEALTH_CHECK_SECONDS = 30
 MOST_NODES_ASKED = 3
 """For one connection; each may take all of the timeout to say nothing."""
@@ -53,9 +56,10 @@ def _pool(url: str, keys: Keys) -> ConnectionPool:
             "health_check_interval": HEALTH_CHECK_SECONDS,
             **parse_url(plain),
         }
+        options["connection_class"] = _CLASSES[options.get("connection_class", Connection)]
         if is_cluster:
             options = _to_owner(options, keys)
-        pool = ConnectionPool(**options)
+        pool = BlockingConnectionPool(**{"max_connections": MOST_CONNECTIONS, "timeout": TIMEOUT_SECONDS, **options})
         # An option that nobody knows would otherwise be met at the first use, as a bug.
         pool.make_connection()
     except (ValueError, TypeError, RedisError):
@@ -81,7 +85,7 @@ def _cluster_option(url: str) -> tuple[str, bool]:
 
 
 def _to_owner(options: dict[str, Any], keys: Keys) -> dict[str, Any]:
-    to_owner = {Connection: _ToOwner, SSLConnection: _ToOwnerOverTLS}.get(options.get("connection_class", Connection))
+    to_owner = {_Plain: _ToOwner, _OverTLS: _ToOwnerOverTLS}.get(options["connection_class"])
     if to_owner is None or options.get("db"):
         raise ConfigError(
             "SLUICEGATE_REDIS_URL: a cluster has neither unix sockets nor databases; give "
@@ -120,6 +124,32 @@ class _Route:
         return owner
 
 
+class _Sending(AbstractConnection):  # type: ignore[misc]  # redis is not followed
+    """A connection that may be closed at any time, on any event loop."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            # What uvloop says of a socket that was closed since it was looked at. Opened again, as for any other error.
+            raise ConnectionError(f"the connection was closed: {error}") from error
+
+
+class _Plain(_Sending, Connection):  # type: ignore[misc]  # redis is not followed
+    """Over TCP."""
+
+
+class _OverTLS(_Sending, SSLConnection):  # type: ignore[misc]  # redis is not followed
+    """The same, encrypted."""
+
+
+class _OverSocket(_Sending, UnixDomainSocketConnection):  # type: ignore[misc]  # redis is not followed
+    """Over a unix socket."""
+
+
+_CLASSES = {Connection: _Plain, SSLConnection: _OverTLS, UnixDomainSocketConnection: _OverSocket}
+
+
 class _Elsewhere(ConnectionError):  # type: ignore[misc]  # redis is not followed
     """The node that was reached does not have the slot."""
 
@@ -128,7 +158,7 @@ class _Elsewhere(ConnectionError):  # type: ignore[misc]  # redis is not followe
         self.owner = owner
 
 
-class _ToOwner(Connection):  # type: ignore[misc]  # redis is not followed
+class _ToOwner(_Plain):
     """A connection that always leads to the owner of a slot: it asks for the way each time it is opened."""
 
     def __init__(self, *, route: _Route, **options: Any) -> None:
@@ -176,5 +206,5 @@ class _ToOwner(Connection):  # type: ignore[misc]  # redis is not followed
             raise ConnectionError(f"the slot has moved: {error}") from error
 
 
-class _ToOwnerOverTLS(_ToOwner, SSLConnection):  # type: ignore[misc]  # redis is not followed
+class _ToOwnerOverTLS(_ToOwner, _OverTLS):
     """The same, encrypted."""

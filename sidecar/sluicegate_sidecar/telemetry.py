@@ -13,35 +13,49 @@ REDACTIONS = "sluicegate.redactions"
 
 
 class Telemetry:
-    """Counters of one sidecar, read at /metrics."""
+    """Counters of one sidecar, read at /metrics.
+
+    Counted here, and told when somebody asks: an `add` of the SDK costs more than the assignment that it counts.
+    """
 
     def __init__(self) -> None:
         self._provider = MeterProvider(metric_readers=[PrometheusMetricReader()])
         meter = self._provider.get_meter("sluicegate")
-        # Counted here, and told when somebody asks: an `add` of the SDK costs more than the assignment.
         self._assigned: Counter[tuple[str, str, str]] = Counter()
+        self._recorded: Counter[tuple[str, bool]] = Counter()
+        self._redacted: Counter[str] = Counter()
         meter.create_observable_counter(
             ASSIGNMENTS, [self._assignments], description="Answers of Assign, repeated ones included."
         )
-        self._sessions = meter.create_counter(SESSIONS, description="Sessions told to RecordSession.")
-        self._redactions = meter.create_counter(REDACTIONS, description="What was replaced in transcripts, by kind.")
+        meter.create_observable_counter(SESSIONS, [self._sessions], description="Sessions told to RecordSession.")
+        meter.create_observable_counter(
+            REDACTIONS, [self._redactions], description="What was replaced in transcripts, by kind."
+        )
 
     def assigned(self, experiment: str, variant: str, reason: str) -> None:
         self._assigned[experiment, variant, reason] += 1
 
     def recorded(self, outcome: str, sampled: bool) -> None:
         """`outcome`: accepted, duplicate, or the name of the error."""
-        self._sessions.add(1, {"outcome": outcome, "sampled": sampled})
+        self._recorded[outcome, sampled] += 1
 
     def redacted(self, found: Mapping[str, int]) -> None:
         """`found`: preset or pattern → how often."""
-        for kind, count in found.items():
-            self._redactions.add(count, {"kind": kind})
+        self._redacted.update(found)
+
+    # Each tells of a copy: it is asked for in the thread of the admin listener.
 
     def _assignments(self, _: CallbackOptions) -> Iterator[Observation]:
-        # A copy: it is asked for in the thread of the admin listener.
         for (experiment, variant, reason), count in self._assigned.copy().items():
             yield Observation(count, {"experiment": experiment, "variant": variant, "reason": reason})
+
+    def _sessions(self, _: CallbackOptions) -> Iterator[Observation]:
+        for (outcome, sampled), count in self._recorded.copy().items():
+            yield Observation(count, {"outcome": outcome, "sampled": sampled})
+
+    def _redactions(self, _: CallbackOptions) -> Iterator[Observation]:
+        for kind, count in self._redacted.copy().items():
+            yield Observation(count, {"kind": kind})
 
     def close(self) -> None:
         self._provider.shutdown()

@@ -44,10 +44,8 @@ def item(sequence: int, content: str = "") -> session_pb2.SessionEvent:
     return session_pb2.SessionEvent(sequence=sequence, item=says(role, content or f"turn {sequence}"))
 
 
-def end(sequence: int) -> session_pb2.SessionEvent:
-    return session_pb2.SessionEvent(
-        sequence=sequence, end=session_pb2.SessionEnd(end_reason=session_pb2.END_REASON_COMPLETED)
-    )
+def end(sequence: int, reason: session_pb2.EndReason = session_pb2.END_REASON_COMPLETED) -> session_pb2.SessionEvent:
+    return session_pb2.SessionEvent(sequence=sequence, end=session_pb2.SessionEnd(end_reason=reason))
 
 
 class Refused(Exception):
@@ -96,6 +94,17 @@ async def test_a_broken_stream_goes_on_where_it_was(served: Sidecar, redis: Redi
     await told(served.target, [start("s-1"), item(4), end(5)])
     (session,) = await queued(redis)
     assert [one.text for one in session.items] == ["turn 1", "turn 2", "turn 3", "turn 4"]
+
+
+async def test_an_end_that_comes_too_late_closes_nothing(served: Sidecar, redis: Redis) -> None:
+    """An end of a broken stream arrives after the session went on over another one: the session stays as it is."""
+    await told(served.target, [start("s-1"), item(1), item(2)])
+    (_, stale) = await told(served.target, [start("s-1"), end(2)])
+    assert (stale.sequence, stale.closed, stale.late) == (2, False, False)
+    (*_, last) = await told(served.target, [start("s-1"), item(3), end(4)])
+    assert last.closed
+    (session,) = await queued(redis)
+    assert [one.text for one in session.items] == ["turn 1", "turn 2", "turn 3"]
 
 
 async def test_a_restarted_sidecar_goes_on_with_the_same_variant(valkey_url: str, redis: Redis, config: str) -> None:
@@ -166,6 +175,7 @@ async def test_a_whole_transcript_takes_the_place_of_an_open_session(served: Sid
         ([start("s"), item(-3)], "OUT_OF_RANGE sequence: "),
         ([start("s"), item(2)], "OUT_OF_RANGE sequence: "),
         ([start("s"), end(2)], "OUT_OF_RANGE sequence: "),
+        ([start("s"), end(1, session_pb2.END_REASON_ABANDONED)], "INVALID_ARGUMENT end.end_reason: "),
         ([start("s"), item(1, "x" * 65_537)], "RESOURCE_EXHAUSTED item: "),
         ([start("s"), *(item(n, "x" * 65_000) for n in range(1, 18))], "RESOURCE_EXHAUSTED item: "),
     ],

@@ -1,6 +1,7 @@
 """The sidecar as any client in any language sees it: a real process, stock stubs, and what the protocol promises."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -138,6 +139,11 @@ BAD_SESSIONS = {
         "INVALID_ARGUMENT",
         "session.ended_at",
     ),
+    "the reaper's word": (
+        session_pb2.Session(session_id="s", items=[MESSAGE], end_reason=session_pb2.END_REASON_ABANDONED),
+        "INVALID_ARGUMENT",
+        "session.end_reason",
+    ),
     "other agent": (
         session_pb2.Session(agent="dentist", session_id="s", items=[MESSAGE]),
         "NOT_FOUND",
@@ -209,8 +215,11 @@ async def test_health_and_admin_say_that_it_serves(served: Sidecar, channel: grp
     answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     await _assign(channel, session_id="s-1")
+    await _record(channel, a_session("s-1"))
     assert [_get(served, path)[0] for path in ("livez", "startupz", "snapshot")] == [200, 200, 404]
-    assert 'sluicegate_assignments_total{experiment="warmer-greeting"' in _get(served, "metrics")[1]
+    metrics = _get(served, "metrics")[1]
+    assert 'sluicegate_assignments_total{experiment="warmer-greeting"' in metrics
+    assert re.search('sluicegate_sessions_total{.*outcome="accepted",sampled="true"} 1', metrics), metrics
 
 
 def _get(served: Sidecar, path: str) -> tuple[int, str]:

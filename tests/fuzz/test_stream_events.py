@@ -50,6 +50,8 @@ class Model:
     def end(self, sequence: int) -> Told | str:
         if sequence < 1 or (not self.closed and sequence > len(self.texts) + 1):
             return "OUT_OF_RANGE"
+        if not self.closed and sequence <= len(self.texts):
+            return len(self.texts), False, False
         self.closed = True
         return sequence, True, False
 

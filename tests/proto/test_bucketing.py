@@ -133,8 +133,8 @@ class TestPosition:
     @pytest.mark.parametrize(("byte", "expected"), [(0x00, 0.0), (0xFF, 1 - 2**-53)])
     def test_never_reaches_one(self, byte: int, expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
         """The least digest is at 0 and the greatest just below 1, so that weight 0 takes nobody and 1 everybody."""
-        digest = SimpleNamespace(update=lambda _: None, digest=lambda: bytes([byte]) * 32)
-        monkeypatch.setattr(hashlib, "sha256", lambda: digest)
+        digest = SimpleNamespace(digest=lambda: bytes([byte]) * 32)
+        monkeypatch.setattr(hashlib, "sha256", lambda _: digest)
         assert position("ramp", "salt", "unit") == expected
         assert not in_treatment("salt", "unit", 0.0)
         assert in_treatment("salt", "unit", 1.0)

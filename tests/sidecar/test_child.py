@@ -71,6 +71,19 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path, started: list[
     assert [process.returncode for process in started] == [-9, 0]
 
 
+async def test_a_judge_leaves_the_cpu_to_its_parent(tmp_path: Path, started: list[Process]) -> None:
+    """Beside a sidecar it runs at a low priority, and what answers callers goes first."""
+    log = tmp_path / "log"
+    supervisor = supervised(log, SETTINGS)
+    try:
+        await until(lambda: log.exists() and "judging for agent" in log.read_text())
+        niceness = os.getpriority(os.PRIO_PROCESS, started[0].pid)
+    finally:
+        await end(supervisor)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert niceness == min(own + child.LOW_PRIORITY, 19)
+
+
 async def test_a_child_that_cannot_start_is_tried_again(
     tmp_path: Path, started: list[Process], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,10 +1,12 @@
 """A client from a URL: what cannot be read, whom TLS trusts, and the way to the owner of a slot."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from captured import eventually
 from redis.asyncio import Redis
 from redis.crc import key_slot
@@ -12,6 +14,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis_servers import Running, Server, serving
 
 from sluicegate.keys import Keys
+from sluicegate_sidecar import redis_client
 from sluicegate_sidecar.errors import ConfigError
 from sluicegate_sidecar.redis_client import check, connected
 
@@ -78,6 +81,49 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) 
                 await redis.ping()
         async with connected(running.url, KEYS) as redis:
             assert await redis.ping()
+
+
+async def test_whoever_finds_all_connections_in_use_waits(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More calls at once than there are connections: each is answered, once one is free."""
+    monkeypatch.setattr(redis_client, "MOST_CONNECTIONS", 2)
+    async with connected(valkey_url, KEYS) as redis:
+        assert await asyncio.gather(*(redis.echo(str(number)) for number in range(20))) == [
+            str(number).encode() for number in range(20)
+        ]
+
+
+async def test_the_wait_for_a_connection_has_an_end(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All connections stay in use: an error of Redis that says so, and when one is free again, an answer."""
+    monkeypatch.setattr(redis_client, "MOST_CONNECTIONS", 1)
+    monkeypatch.setattr(redis_client, "TIMEOUT_SECONDS", 0.1)
+    async with connected(valkey_url, KEYS) as redis:
+        async with redis.pubsub() as subscription:
+            await subscription.subscribe(KEYS.notices)
+            with pytest.raises(ConnectionError, match="No connection available"):
+                await redis.ping()
+        assert await redis.ping()
+
+
+def test_a_socket_that_closes_while_it_is_written_to_is_opened_again(valkey_url: str) -> None:
+    """On the sidecar's own loop a closed socket is a RuntimeError: to whoever calls, it is answered all the same."""
+
+    async def answered() -> bool:
+        async with connected(valkey_url, KEYS) as redis:
+            connection = await redis.connection_pool.get_connection()
+            connection._writer.transport.abort()
+            with pytest.raises(ConnectionError):
+                await _keeps_sending(connection)
+            await redis.connection_pool.release(connection)
+            return bool(await redis.ping())
+
+    assert uvloop.run(answered())
+
+
+async def _keeps_sending(connection: Any) -> None:
+    """The loop takes a turn or two to close a socket."""
+    for _ in range(10):
+        await connection.send_command("PING")
+        await asyncio.sleep(0)
 
 
 @pytest.fixture

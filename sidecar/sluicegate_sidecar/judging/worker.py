@@ -7,8 +7,9 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Protocol
+
+import msgspec
 
 from sluicegate.policy import Budget, Policy
 from sluicegate.records import FailedJudgement, ScoreRecord
@@ -188,7 +189,7 @@ async def _until_redis_answers(step: Callable[[], Awaitable[None]]) -> None:
 
 def score_record(session: CapturedSession, verdict: Verdict, cut: bool, policy: Policy) -> ScoreRecord:
     """The entry of the score log for a judged session."""
-    attribution = asdict(session.attribution) if session.attribution else {}
+    attribution = msgspec.structs.asdict(session.attribution) if session.attribution else {}
     return ScoreRecord(
         session_id=session.session_id,
         caller_hash=session.caller_hash,
@@ -224,5 +225,5 @@ def failed_judgement(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost=cost(policy, prompt_tokens, completion_tokens),
-        **(asdict(session.attribution) if session.attribution else {}),
+        **(msgspec.structs.asdict(session.attribution) if session.attribution else {}),
     )

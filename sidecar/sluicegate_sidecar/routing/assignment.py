@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from sluicegate.bucketing import in_treatment
 from sluicegate.experiment import ExperimentInForce, Variant
@@ -12,9 +13,10 @@ from sluicegate.keys import series
 Reason = Literal["SPLIT", "CONTROL_ONLY", "HALTED", "OVERRIDE", "STALE", "COMPLETE"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+class Attribution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The variant that the session was assigned, with all that the analysis needs to weigh it."""
+
+    # Many are alive at a time, and none can be in a cycle: the garbage collector passes over it, and Assignment.
 
     experiment: str
     run_id: str
@@ -24,35 +26,22 @@ class Attribution:
     step: int
     weight: float
     assigned_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The variant of one session, and why."""
-
-    experiment: ExperimentInForce
-    """The experiment as it was when the session was assigned."""
-    variant: Variant
-    reason: Reason
-    assigned_at: float
     """Unix seconds."""
 
-    @property
-    def attribution(self) -> Attribution:
-        return Attribution(
-            experiment=self.experiment.name,
-            run_id=self.experiment.run_id,
-            variant=self.variant.name,
-            control=self.experiment.control.name,
-            reason=self.reason,
-            step=self.experiment.step,
-            weight=self.experiment.weight,
-            assigned_at=self.assigned_at,
-        )
+
+class Assignment(msgspec.Struct, frozen=True, gc=False):
+    """The variant of one session, and why."""
+
+    variant: Variant
+    reason: Reason
+    """As it is told now: a halt since then is told, and changes nothing of the attribution."""
+    attribution: Attribution
+    """As the session was assigned first."""
 
     @property
     def series(self) -> str:
-        return series(self.experiment.name, self.experiment.run_id, self.variant.name)
+        of = self.attribution
+        return series(of.experiment, of.run_id, of.variant)
 
 
 def assign(
@@ -67,25 +56,55 @@ def assign(
     """The variant that `unit` gets, given the series that are `halted`, and when the control plane was last heard.
 
     A decided experiment gives everybody the winner, unless a gate has shut it out since; then come overrides, halts,
-    staleness, and last the split.
+    staleness, and last the split. A winner or an override that is no variant of the experiment counts for nothing.
     """
+    variant, reason = _chosen(experiment, halted, unit, caller_hash, attributes, now - heard_at)
+    attribution = Attribution(
+        experiment=experiment.name,
+        run_id=experiment.run_id,
+        variant=variant.name,
+        control=experiment.control.name,
+        reason=reason,
+        step=experiment.step,
+        weight=experiment.weight,
+        assigned_at=now,
+    )
+    return Assignment(variant, reason, attribution)
 
-    def answer(variant: Variant, reason: Reason) -> Assignment:
-        return Assignment(experiment, variant, reason, now)
 
-    is_halted = series(experiment.name, experiment.run_id, experiment.treatment.name) in halted
-    if experiment.winner and not (is_halted and experiment.winner == experiment.treatment.name):
-        return answer(experiment.variant(experiment.winner), "COMPLETE")
+def _chosen(
+    experiment: ExperimentInForce,
+    halted: Collection[str],
+    unit: str,
+    caller_hash: str,
+    attributes: Mapping[str, str],
+    age: float,
+) -> tuple[Variant, Reason]:
+    """The variant, and why; `age` is how long ago the control plane was heard, in seconds."""
+    is_halted = bool(halted) and series(experiment.name, experiment.run_id, experiment.treatment.name) in halted
+    winner = experiment.variant(experiment.winner) if experiment.winner else None
+    if winner and not (is_halted and winner is experiment.treatment):
+        return winner, "COMPLETE"
+    tester = _override(experiment, caller_hash, attributes) if experiment.overrides else None
+    if tester:
+        return tester, "OVERRIDE"
+    if is_halted:
+        return experiment.control, "HALTED"
+    if experiment.weight <= 0:
+        return experiment.control, "CONTROL_ONLY"
+    stale = age > experiment.stale_after
+    if stale and experiment.on_stale == "ControlOnly":
+        return experiment.control, "STALE"
+    treated = in_treatment(experiment.salt, unit, experiment.weight)
+    return experiment.treatment if treated else experiment.control, "STALE" if stale else "SPLIT"
+
+
+def _override(experiment: ExperimentInForce, caller_hash: str, attributes: Mapping[str, str]) -> Variant | None:
+    """The variant of the first override that matches and names one."""
     for override in experiment.overrides:
         by_caller = override.caller_hash and override.caller_hash == caller_hash
         if by_caller or (override.attribute and attributes.get(override.attribute) == override.value):
-            return answer(experiment.variant(override.variant), "OVERRIDE")
-    if is_halted:
-        return answer(experiment.control, "HALTED")
-    if experiment.weight <= 0:
-        return answer(experiment.control, "CONTROL_ONLY")
-    stale = now - heard_at > experiment.stale_after
-    if stale and experiment.on_stale == "ControlOnly":
-        return answer(experiment.control, "STALE")
-    chosen = experiment.treatment if in_treatment(experiment.salt, unit, experiment.weight) else experiment.control
-    return answer(chosen, "STALE" if stale else "SPLIT")
+            variant = experiment.variant(override.variant)
+            if variant:
+                return variant
+    return None

@@ -1,9 +1,13 @@
 """What is in force in this process: the last good snapshot, and every halt ever seen."""
 
 import asyncio
+import logging
 import math
 
+from sluicegate.experiment import ExperimentInForce
 from sluicegate.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
 
 
 class InForce:
@@ -27,9 +31,22 @@ class InForce:
         """Set once the key is known: before that, no session can be taken."""
 
     def replace(self, snapshot: Snapshot) -> None:
+        if snapshot.experiment and snapshot.experiment != self.snapshot.experiment:
+            _tell_unknown_variants(snapshot.experiment)
         self.snapshot = snapshot
         self.loaded.set()
 
     def take_key(self, caller_key: bytes) -> None:
         self.caller_key = caller_key
         self.keyed.set()
+
+
+def _tell_unknown_variants(experiment: ExperimentInForce) -> None:
+    """What counts for nothing is told here, once, and not in each call that it would have been for."""
+    named = {f"override for {override.variant!r}": override.variant for override in experiment.overrides}
+    if experiment.winner:
+        named[f"winner {experiment.winner!r}"] = experiment.winner
+    for what, name in named.items():
+        if experiment.variant(name) is None:
+            known = ", ".join(variant.name for variant in experiment.variants)
+            log.error("experiment %s: the %s is not in force: its variants are %s", experiment.name, what, known)

@@ -1,7 +1,8 @@
 """Answers `Assign`: from the pins if the session was asked for before, else from what is in force."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+import msgspec
 
 from sluicegate.caller import hash_caller
 from sluicegate.experiment import ExperimentInForce
@@ -29,7 +30,7 @@ class Router:
         pinned = self._pins.get(session_id) or (self._from_token(experiment, session_id, given) if experiment else None)
         if pinned is not None:
             halted = pinned.reason == "SPLIT" and pinned.series in self._in_force.halted
-            return replace(pinned, reason="HALTED") if halted else pinned
+            return msgspec.structs.replace(pinned, reason="HALTED") if halted else pinned
         if experiment is None:
             return None
         unit = caller_id if experiment.unit == "Caller" and caller_id else session_id
@@ -39,17 +40,18 @@ class Router:
         self._pins.pin(session_id, assignment)
         return assignment
 
-    def token(self, session_id: str) -> str:
-        """The signed note of a session's assignment; empty if it has none, or the key is not known yet."""
-        pinned = self._pins.get(session_id)
-        return token.sign(self._in_force.caller_key, session_id, pinned.attribution) if pinned else ""
+    def token(self, session_id: str, assignment: Assignment) -> str:
+        """The signed note of a session's assignment; empty while the key is not known."""
+        return token.sign(self._in_force.caller_key, session_id, assignment.attribution)
 
     def _from_token(self, experiment: ExperimentInForce, session_id: str, given: str) -> Assignment | None:
-        """What an earlier answer said, as long as its run is the one in force."""
+        """What an earlier answer said, as long as its run is the one in force, and still has the variant."""
         told = token.verify(self._in_force.caller_key, session_id, given)
         if told is None or (told.experiment, told.run_id) != (experiment.name, experiment.run_id):
             return None
-        as_it_was = replace(experiment, step=told.step, weight=told.weight)
-        assignment = Assignment(as_it_was, experiment.variant(told.variant), told.reason, told.assigned_at)
+        variant = experiment.variant(told.variant)
+        if variant is None:
+            return None
+        assignment = Assignment(variant, told.reason, told)
         self._pins.pin(session_id, assignment)
         return assignment

@@ -4,8 +4,6 @@ It holds nothing secret, and is worth nothing for another session. Its key is de
 hashed under, which all sidecars of an agent share.
 """
 
-import base64
-import binascii
 import functools
 import hashlib
 import hmac
@@ -26,11 +24,11 @@ class Note(msgspec.Struct, array_like=True, frozen=True):
 
 
 def sign(key: bytes, session_id: str, attribution: Attribution) -> str:
-    """URL-safe text; empty while there is no key to sign with."""
+    """Hexadecimal digits; empty while there is no key to sign with."""
     if not key:
         return ""
     note = msgspec.msgpack.encode(Note(session_id, attribution))
-    return base64.urlsafe_b64encode(_signature(key, note) + note).decode().rstrip("=")
+    return (_signature(key, note) + note).hex()
 
 
 def verify(key: bytes, session_id: str, token: str) -> Attribution | None:
@@ -38,18 +36,19 @@ def verify(key: bytes, session_id: str, token: str) -> Attribution | None:
     if not key or not token or len(token) > MAX_TOKEN_BYTES:
         return None
     try:
-        signed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        signed = bytes.fromhex(token)
         signature, packed = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, _signature(key, packed)):
             return None
         note = msgspec.msgpack.decode(packed, type=Note)
-    except (binascii.Error, msgspec.MsgspecError, ValueError):
+    except ValueError:
         return None
     return note.attribution if note.session_id == session_id else None
 
 
 def _signature(key: bytes, note: bytes) -> bytes:
-    return hmac.digest(_derived(key), note, "sha256")[:SIGNATURE_BYTES]
+    """BLAKE2b with a key, RFC 7693: each Assign signs, and HMAC takes three times as long."""
+    return hashlib.blake2b(note, digest_size=SIGNATURE_BYTES, key=_derived(key)).digest()
 
 
 @functools.lru_cache(maxsize=4)

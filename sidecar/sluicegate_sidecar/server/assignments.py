@@ -2,11 +2,12 @@
 
 import time
 
+from sluicegate.experiment import Variant
 from sluicegate.v1 import assignment_pb2, assignment_pb2_grpc
 from sluicegate_sidecar.errors import InvalidRequest
 from sluicegate_sidecar.routing.assignment import Assignment
 from sluicegate_sidecar.routing.router import Router
-from sluicegate_sidecar.server.status import Context, check_agent, told_as_status
+from sluicegate_sidecar.server.status import Context, check_agent
 from sluicegate_sidecar.sessions.capture import check_id
 from sluicegate_sidecar.telemetry import Telemetry
 
@@ -21,47 +22,48 @@ class AssignmentServicer(assignment_pb2_grpc.AssignmentServiceServicer):
         self._agent = agent
         self._router = router
         self._telemetry = telemetry
-        self._answers: dict[tuple[int, str, str], tuple[Assignment, assignment_pb2.AssignResponse]] = {}
+        self._answers: dict[tuple[int, str, str, str, float], tuple[Variant, assignment_pb2.AssignResponse]] = {}
 
     async def Assign(self, request: assignment_pb2.AssignRequest, context: Context) -> assignment_pb2.AssignResponse:
-        async with told_as_status(context):
-            check_agent("agent", request.agent, self._agent)
-            check_id("session_id", request.session_id, required=True)
-            check_id("caller_id", request.caller_id)
-            if len(request.attributes) > MAX_ATTRIBUTES:
-                raise InvalidRequest("attributes", f"{len(request.attributes)} entries; at most {MAX_ATTRIBUTES}")
-            assignment = self._router.assign(
-                request.session_id, request.caller_id, request.attributes, request.assignment_token, time.time()
-            )
-            if assignment is None:
-                return assignment_pb2.AssignResponse()
-            self._telemetry.assigned(assignment.experiment.name, assignment.variant.name, assignment.reason)
-            answer = assignment_pb2.AssignResponse()
-            answer.CopyFrom(self._answer(assignment))
-            answer.assignments[0].assignment_token = self._router.token(request.session_id)
-            return answer
-        raise AssertionError("abort raises")
+        check_agent("agent", request.agent, self._agent)
+        check_id("session_id", request.session_id, required=True)
+        check_id("caller_id", request.caller_id)
+        attributes = request.attributes
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise InvalidRequest("attributes", f"{len(attributes)} entries; at most {MAX_ATTRIBUTES}")
+        assignment = self._router.assign(
+            request.session_id, request.caller_id, attributes, request.assignment_token, time.time()
+        )
+        if assignment is None:
+            return assignment_pb2.AssignResponse()
+        self._telemetry.assigned(assignment.attribution.experiment, assignment.variant.name, assignment.reason)
+        answer = assignment_pb2.AssignResponse()
+        answer.CopyFrom(self._answer(assignment))
+        answer.assignments[0].assignment_token = self._router.token(request.session_id, assignment)
+        return answer
 
     def _answer(self, assignment: Assignment) -> assignment_pb2.AssignResponse:
         """The response but for its token, built once for all sessions: a long prompt is costly to convert.
 
-        The experiment is told apart by identity; the entry keeps it alive, so that no other one can get its id.
+        The variant is told apart by identity; the entry keeps it alive, so that no other one can get its id.
         """
-        key = (id(assignment.experiment), assignment.variant.name, assignment.reason)
-        if key not in self._answers:
+        of = assignment.attribution
+        key = (id(assignment.variant), of.experiment, of.run_id, assignment.reason, of.weight)
+        known = self._answers.get(key)
+        if known is None:
             if len(self._answers) >= CACHED_ANSWERS:
                 self._answers.clear()
-            self._answers[key] = (assignment, assignment_message(assignment))
-        return self._answers[key][1]
+            known = self._answers[key] = (assignment.variant, assignment_message(assignment))
+        return known[1]
 
 
 def assignment_message(assignment: Assignment) -> assignment_pb2.AssignResponse:
     told = assignment_pb2.Assignment(
-        experiment=assignment.experiment.name,
-        run_id=assignment.experiment.run_id,
+        experiment=assignment.attribution.experiment,
+        run_id=assignment.attribution.run_id,
         variant=assignment.variant.name,
         reason=f"ASSIGNMENT_REASON_{assignment.reason}",
-        weight=assignment.experiment.weight,
+        weight=assignment.attribution.weight,
     )
     told.config.update(assignment.variant.config)
     return assignment_pb2.AssignResponse(assignments=[told])

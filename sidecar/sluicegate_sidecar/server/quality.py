@@ -10,7 +10,7 @@ from sluicegate.v1 import quality_pb2, quality_pb2_grpc
 from sluicegate_sidecar.errors import InvalidRequest
 from sluicegate_sidecar.gating.score_log import ScoreLog
 from sluicegate_sidecar.gating.window import Windows
-from sluicegate_sidecar.server.status import Context, check_agent, told_as_status
+from sluicegate_sidecar.server.status import Context, check_agent
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
@@ -27,34 +27,30 @@ class QualityServicer(quality_pb2_grpc.QualityServiceServicer):
         self._score_log = score_log
 
     async def GetGates(self, request: quality_pb2.GetGatesRequest, context: Context) -> quality_pb2.GetGatesResponse:
-        async with told_as_status(context):
-            check_agent("agent", request.agent, self._agent)
-            readings, halts = await self._windows.readings(), await self._windows.halts()
-            oldest = time.time() * 1000 - STALE_READING_MS
-            return quality_pb2.GetGatesResponse(
-                gates=[
-                    gate_message(series, gate, reading, stale=of.at < oldest)
-                    for series, of in sorted(readings.items())
-                    if series != UNATTRIBUTED
-                    for gate, reading in of.gates.items()
-                ],
-                halts=[halt_message(halt) for halt in halts.values()],
-            )
-        raise AssertionError("abort raises")
+        check_agent("agent", request.agent, self._agent)
+        readings, halts = await self._windows.readings(), await self._windows.halts()
+        oldest = time.time() * 1000 - STALE_READING_MS
+        return quality_pb2.GetGatesResponse(
+            gates=[
+                gate_message(series, gate, reading, stale=of.at < oldest)
+                for series, of in sorted(readings.items())
+                if series != UNATTRIBUTED
+                for gate, reading in of.gates.items()
+            ],
+            halts=[halt_message(halt) for halt in halts.values()],
+        )
 
     async def ListResults(
         self, request: quality_pb2.ListResultsRequest, context: Context
     ) -> quality_pb2.ListResultsResponse:
-        async with told_as_status(context):
-            check_agent("agent", request.agent, self._agent)
-            if not 0 <= request.page_size <= MAX_PAGE:
-                raise InvalidRequest("page_size", f"{request.page_size}; give 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
-            page = await self._score_log.page(request.experiment, request.page_size or DEFAULT_PAGE, request.page_token)
-            return quality_pb2.ListResultsResponse(
-                results=[result_message(scored_at, record) for scored_at, record in page.results],
-                next_page_token=page.next_token,
-            )
-        raise AssertionError("abort raises")
+        check_agent("agent", request.agent, self._agent)
+        if not 0 <= request.page_size <= MAX_PAGE:
+            raise InvalidRequest("page_size", f"{request.page_size}; give 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
+        page = await self._score_log.page(request.experiment, request.page_size or DEFAULT_PAGE, request.page_token)
+        return quality_pb2.ListResultsResponse(
+            results=[result_message(scored_at, record) for scored_at, record in page.results],
+            next_page_token=page.next_token,
+        )
 
 
 def gate_message(series: str, gate: str, reading: GateReading, *, stale: bool) -> quality_pb2.Gate:

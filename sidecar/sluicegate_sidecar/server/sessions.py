@@ -1,5 +1,6 @@
 """SessionService."""
 
+import itertools
 import time
 from collections.abc import AsyncIterator
 
@@ -7,8 +8,8 @@ from google.protobuf import timestamp_pb2
 
 from sluicegate.v1 import session_pb2, session_pb2_grpc
 from sluicegate_sidecar.errors import InvalidRequest, SluicegateError
-from sluicegate_sidecar.server.status import Context, check_agent, told_as_status
-from sluicegate_sidecar.sessions.capture import ToldSession, check_count
+from sluicegate_sidecar.server.status import Context, check_agent
+from sluicegate_sidecar.sessions.capture import ToldSession, check_count, item_field
 from sluicegate_sidecar.sessions.feedback import Feedback
 from sluicegate_sidecar.sessions.recorder import OpenRecording, Recorder
 from sluicegate_sidecar.sessions.session import Item, Role
@@ -20,6 +21,7 @@ ROLES: dict[int, Role] = {
     session_pb2.ROLE_USER: "user",
     session_pb2.ROLE_ASSISTANT: "assistant",
 }
+END_REASONS = {number: name.removeprefix("END_REASON_") for name, number in session_pb2.EndReason.items()}
 
 
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
@@ -34,32 +36,29 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def RecordSession(
         self, request: session_pb2.RecordSessionRequest, context: Context
     ) -> session_pb2.RecordSessionResponse:
-        async with told_as_status(context):
-            try:
-                check_agent("session.agent", request.session.agent, self._agent)
-                recorded = await self._recorder.record(told_session(request.session), time.time())
-            except SluicegateError as error:
-                self._telemetry.recorded(type(error).__name__, sampled=False)
-                raise
-            self._telemetry.recorded(recorded.outcome, recorded.sampled)
-            return session_pb2.RecordSessionResponse(
-                outcome=f"RECORD_OUTCOME_{recorded.outcome.upper()}",
-                sampled=recorded.sampled,
-            )
-        raise AssertionError("abort raises")
+        try:
+            check_agent("session.agent", request.session.agent, self._agent)
+            recorded = await self._recorder.record(told_session(request.session), time.time())
+        except SluicegateError as error:
+            self._telemetry.recorded(type(error).__name__, sampled=False)
+            raise
+        self._telemetry.recorded(recorded.outcome, recorded.sampled)
+        return session_pb2.RecordSessionResponse(
+            outcome=f"RECORD_OUTCOME_{recorded.outcome.upper()}",
+            sampled=recorded.sampled,
+        )
 
     async def StreamSession(
         self, request_iterator: AsyncIterator[session_pb2.SessionEvent], context: Context
     ) -> AsyncIterator[session_pb2.SessionAck]:
         recording: OpenRecording | None = None
-        async with told_as_status(context):
-            async for event in request_iterator:
-                if recording is None:
-                    recording = await self._start(event)
-                    kept = recording.kept
-                else:
-                    kept = await _told(recording, event)
-                yield ack_message(kept)
+        async for event in request_iterator:
+            if recording is None:
+                recording = await self._start(event)
+                kept = recording.kept
+            else:
+                kept = await _told(recording, event)
+            yield ack_message(kept)
 
     async def _start(self, event: session_pb2.SessionEvent) -> OpenRecording:
         if event.WhichOneof("event") != "start":
@@ -70,11 +69,9 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     async def RecordFeedback(
         self, request: session_pb2.RecordFeedbackRequest, context: Context
     ) -> session_pb2.RecordFeedbackResponse:
-        async with told_as_status(context):
-            check_agent("agent", request.agent, self._agent)
-            await self._feedback.record(request.session_id, request.name, request.value, request.comment)
-            return session_pb2.RecordFeedbackResponse()
-        raise AssertionError("abort raises")
+        check_agent("agent", request.agent, self._agent)
+        await self._feedback.record(request.session_id, request.name, request.value, request.comment)
+        return session_pb2.RecordFeedbackResponse()
 
 
 async def _told(recording: OpenRecording, event: session_pb2.SessionEvent) -> Kept:
@@ -82,9 +79,9 @@ async def _told(recording: OpenRecording, event: session_pb2.SessionEvent) -> Ke
     now = time.time()
     match event.WhichOneof("event"):
         case "item":
-            return await recording.item(event.sequence, told_item("item", event.item), now)
+            return await recording.item(event.sequence, told_item(event.item), now)
         case "end":
-            reason = end_reason_name(event.end.end_reason)
+            reason = end_reason_name("end.end_reason", event.end.end_reason)
             return await recording.end(event.sequence, reason, _seconds(event.end.ended_at), now)
         case "start":
             raise InvalidRequest("event", "a second start; one stream is one session")
@@ -110,10 +107,14 @@ def told_start(start: session_pb2.SessionStart) -> ToldSession:
     )
 
 
-def end_reason_name(number: "session_pb2.EndReason") -> str:
-    """The reason without its prefix; one that this version does not know is unspecified."""
-    known = number in session_pb2.EndReason.values()
-    return session_pb2.EndReason.Name(number).removeprefix("END_REASON_") if known else "UNSPECIFIED"
+def end_reason_name(field: str, number: "session_pb2.EndReason") -> str:
+    """The reason without its prefix; one that this version does not know is unspecified.
+
+    InvalidRequest for the one that is not the agent's to give.
+    """
+    if number == session_pb2.END_REASON_ABANDONED:
+        raise InvalidRequest(field, "ABANDONED is what the idle timeout says; give what ended the session, or nothing")
+    return END_REASONS.get(number, "UNSPECIFIED")
 
 
 def told_session(session: session_pb2.Session) -> ToldSession:
@@ -122,22 +123,23 @@ def told_session(session: session_pb2.Session) -> ToldSession:
     return ToldSession(
         session_id=session.session_id,
         caller_id=session.caller_id,
-        items=tuple(told_item(f"session.items[{index}]", item) for index, item in enumerate(session.items)),
+        items=tuple(map(told_item, session.items, itertools.count())),
         started_at=_seconds(session.started_at),
         ended_at=_seconds(session.ended_at),
-        end_reason=end_reason_name(session.end_reason),
+        end_reason=end_reason_name("session.end_reason", session.end_reason),
         assignment_token=session.assignment_token,
     )
 
 
-def told_item(field: str, item: session_pb2.Item) -> Item:
-    at = _seconds(item.at)
+def told_item(item: session_pb2.Item, index: int | None = None) -> Item:
+    """The item as a value; InvalidRequest names it, by its `index` in a whole session."""
+    at = _seconds(item.at) if item.HasField("at") else 0.0
     match item.WhichOneof("item"):
         case "message":
             message = item.message
             role = ROLES.get(message.role)
             if role is None:
-                raise InvalidRequest(f"{field}.message.role", "give SYSTEM, USER or ASSISTANT")
+                raise InvalidRequest(f"{item_field(index)}.message.role", "give SYSTEM, USER or ASSISTANT")
             return Item(kind="message", at=at, role=role, text=message.content)
         case "function_call":
             call = item.function_call
@@ -154,7 +156,7 @@ def told_item(field: str, item: session_pb2.Item) -> Item:
         case "error":
             return Item(kind="error", at=at, text=item.error.message)
         case _:
-            raise InvalidRequest(field, "empty; give one of the kinds of item")
+            raise InvalidRequest(item_field(index), "empty; give one of the kinds of item")
 
 
 def _seconds(stamp: timestamp_pb2.Timestamp) -> float:

@@ -1,7 +1,5 @@
 """Our errors as the status codes that the protocol promises."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -30,14 +28,9 @@ STATUS: tuple[tuple[type[SluicegateError], grpc.StatusCode], ...] = (
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-@asynccontextmanager
-async def told_as_status(context: Context) -> AsyncIterator[None]:
-    """Our errors become the status codes that the protocol promises."""
-    try:
-        yield
-    except SluicegateError as error:
-        code = next((code for kind, code in STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
-        await context.abort(code, str(error))
+def status_of(error: Exception) -> grpc.StatusCode:
+    """The code of an error of ours; INTERNAL for one that no request should meet."""
+    return next((code for kind, code in STATUS if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
 def check_agent(field: str, asked: str, served: str) -> None:

@@ -1,5 +1,6 @@
 """From what the agent told to a captured session: bounded, sampled and attributed. Pure."""
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,7 +34,8 @@ def check_id(field: str, value: str, *, required: bool = False) -> None:
     """InvalidRequest if an id is missing or over its limit."""
     if required and not value:
         raise InvalidRequest(field, "empty; give an id of 1 to 256 bytes")
-    if len(value.encode()) > MAX_ID_BYTES:
+    # A character has at most four bytes, so that hardly any id has to be encoded to be measured.
+    if len(value) > MAX_ID_BYTES // 4 and len(value.encode()) > MAX_ID_BYTES:
         raise InvalidRequest(field, f"{len(value.encode())} bytes; an id has at most {MAX_ID_BYTES}")
 
 
@@ -57,12 +59,18 @@ def check_count(items: int) -> None:
         raise TooLarge("session.items", f"{items} items; a session has at most {MAX_ITEMS}")
 
 
-def check_item(field: str, item: Item) -> int:
+def item_field(index: int | None) -> str:
+    """What an item is called in messages: by its place in a session, or `item` where it is told alone."""
+    return "item" if index is None else f"session.items[{index}]"
+
+
+def check_item(item: Item, index: int | None = None) -> int:
     """The size of an item in bytes; TooLarge if it is over its limit, InvalidRequest if its time cannot be."""
-    check_time(f"{field}.at", item.at)
-    size = len(item.text.encode()) + len(item.name.encode()) + len(item.call_id.encode())
+    if item.at < 0:
+        check_time(f"{item_field(index)}.at", item.at)
+    size = len((item.text + item.name + item.call_id).encode())
     if size > MAX_ITEM_BYTES:
-        raise TooLarge(field, f"{size} bytes; an item has at most {MAX_ITEM_BYTES}")
+        raise TooLarge(item_field(index), f"{size} bytes; an item has at most {MAX_ITEM_BYTES}")
     return size
 
 
@@ -72,7 +80,7 @@ def check(told: ToldSession) -> None:
     if not told.items:
         raise InvalidRequest("session.items", "empty; a session has at least one item")
     check_count(len(told.items))
-    total = sum(check_item(f"session.items[{index}]", item) for index, item in enumerate(told.items))
+    total = sum(map(check_item, told.items, itertools.count()))
     if total > MAX_SESSION_BYTES:
         raise TooLarge("session.items", f"{total} bytes in all; a session has at most {MAX_SESSION_BYTES}")
     if told.started_at and told.ended_at and told.ended_at < told.started_at:

@@ -65,10 +65,10 @@ _NUMBER = re.compile(
 _DIGITS = re.compile("[0-9]+")
 
 
-# A fraction of the time of a search in the text itself: digits and what may be between them become zeros, and seven
-# zeros are searched for as the literal that they are.
-_LIKE_DIGITS = bytes(ord("0") if chr(code) in "0123456789 .()/-" else 1 for code in range(256))
-_RUN = re.compile(rb"00000000*+")
+# A fraction of the time of a search in the text itself: digits and what may be between them become zeros, anything else
+# ones, and seven zeros are searched for as the literal that they are.
+_LIKE_DIGITS = bytes(ord("0") if chr(code) in "0123456789 .()/-" else ord("1") for code in range(256))
+_SEVEN = b"0000000"
 _IBAN_HEAD = 12
 """Characters that an IBAN may have before its first run."""
 
@@ -77,9 +77,8 @@ def numbers(text: str, presets: frozenset[Preset]) -> Iterator[Span]:
     """Those of cards, IBANs and telephones that are among `presets`, found from the first digit of a group."""
     done = after = 0
     search = _NUMBER.search
-    for run in _RUN.finditer(text.encode("ascii", "replace").translate(_LIKE_DIGITS)):
-        end = run.end()
-        after = max(after, run.start() - _IBAN_HEAD)
+    for start, end in _runs(text):
+        after = max(after, start - _IBAN_HEAD)
         while after < end and (match := search(text, after, end)):
             after = match.end()
             if match.lastgroup:
@@ -89,6 +88,17 @@ def numbers(text: str, presets: frozenset[Preset]) -> Iterator[Span]:
                     yield span
                 elif group := _DIGITS.match(text, after):
                     after = group.end()
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """Where there may be a number: seven or more of digits and what may be between them, up to what is neither."""
+    likely = text.encode("ascii", "replace").translate(_LIKE_DIGITS)
+    start = likely.find(_SEVEN)
+    while start >= 0:
+        end = likely.find(b"1", start)
+        end = len(likely) if end < 0 else end
+        yield start, end
+        start = likely.find(_SEVEN, end)
 
 
 def _at(text: str, start: int, kind: str, presets: frozenset[Preset], done: int) -> Span | None:

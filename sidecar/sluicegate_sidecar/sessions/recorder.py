@@ -58,7 +58,7 @@ class Recorder:
     async def _redact(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """The items as they may leave the pod, by the policy that is in force now."""
         rule = self._in_force.snapshot.policy.capture
-        if rule is not self._capture_rule:
+        if rule != self._capture_rule:
             self._take_rule(rule)
         if sum(len(item.text) for item in items) <= LONG_TEXT:
             redacted, found = self._redactor.redact(items)
@@ -101,7 +101,7 @@ class OpenRecording:
 
     async def item(self, sequence: int, item: Item, now: float) -> Kept:
         """The item with this sequence number, from 1; an item that is kept already changes nothing."""
-        check_item("item", item)
+        check_item(item)
         if sequence < 1:
             raise OutOfOrder("sequence", f"{sequence}; the items are 1, 2, 3 …")
         operation = Append(
@@ -115,7 +115,7 @@ class OpenRecording:
         return self.kept
 
     async def end(self, sequence: int, end_reason: str, ended_at: float, now: float) -> Kept:
-        """The end, with the sequence number after the last item's."""
+        """The end, with the sequence number after the last item's; one with the number of an item changes nothing."""
         check_time("end.ended_at", ended_at)
         # Also because a Close of -1 would end the session wherever it is, and one below 64 bits cannot be spooled.
         if sequence < 1:
@@ -124,6 +124,8 @@ class OpenRecording:
         ended = min(ended_at or now, now)
         operation = Close(session_id=session_id, sequence=sequence - 1, end_reason=end_reason, ended_at=ended)
         kept = await self._keeper.keep(operation, now)
-        self._pins.release(session_id)
-        self.kept = replace(kept, sequence=sequence, sampled=kept.sampled or self.kept.sampled)
+        if kept.closed:
+            self._pins.release(session_id)
+            kept = replace(kept, sequence=sequence, sampled=kept.sampled or self.kept.sampled)
+        self.kept = kept
         return self.kept

@@ -7,9 +7,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import islice
+
+import msgspec
 
 from sluicegate.policy import Capture, CustomPattern, Preset
 from sluicegate_sidecar.sessions.presets import Span, emails, numbers
@@ -47,13 +48,16 @@ class Redactor:
         are dropped, since they serve to break up what is looked for.
         """
         found: Counter[str] = Counter()
-        texts = [item.text for item in items]
+        texts = told = [item.text for item in items]
         if self._own:
             texts = [self._without_own(text, found) for text in texts]
         if self._presets:
             texts = self._without_presets(texts, found)
+        if not found and texts == told:
+            return items, {}
         changed = (
-            item if item.text == text else replace(item, text=text) for item, text in zip(items, texts, strict=True)
+            item if item.text == text else msgspec.structs.replace(item, text=text)
+            for item, text in zip(items, texts, strict=True)
         )
         return tuple(changed), dict(found)
 

@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from sluicegate_sidecar.routing.assignment import Attribution
 
 ItemKind = Literal["message", "function_call", "function_call_output", "handoff", "interruption", "error"]
 Role = Literal["", "system", "user", "assistant"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing that happened. Which fields are set depends on `kind`."""
 
     kind: ItemKind

@@ -110,6 +110,9 @@ class SessionStream:
                 return Kept("duplicate", sampled=False, closed=True)
             if operation.sequence > opened.sequence:
                 raise OutOfOrder("sequence", f"the end has {operation.sequence + 1}, the last item {opened.sequence}")
+            if 0 <= operation.sequence < opened.sequence:
+                # Its number is an item's: it was told before that item, and came late. The session went on.
+                return Kept("duplicate", opened.sampled, sequence=opened.sequence)
             session = replace(
                 opened.session, end_reason=operation.end_reason, ended_at=operation.ended_at, recorded_day=_day(now)
             )

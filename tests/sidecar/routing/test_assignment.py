@@ -64,7 +64,26 @@ def test_who_gets_what_and_why(
     answer = assigned(experiment, **of_situation)
     assert (answer.variant.name, answer.reason) == (variant, reason)
     assert answer.variant is experiment.variant(variant)
-    assert (answer.experiment, answer.assigned_at) == (experiment, 1000.0)
+    of = answer.attribution
+    assert (of.experiment, of.run_id, of.variant, of.control) == ("greeting", "run-1", variant, "control")
+    assert (of.reason, of.step, of.weight, of.assigned_at) == (reason, 1, experiment.weight, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("of_experiment", "variant", "reason"),
+    [
+        ({"winner": "gone"}, "warm", "SPLIT"),
+        ({"overrides": (Override(variant="gone", attribute="qa", value="1"),)}, "warm", "SPLIT"),
+        (
+            {"overrides": (Override(variant="gone", attribute="qa", value="1"), replace(TESTERS[1], value="1"))},
+            *("control", "OVERRIDE"),
+        ),
+    ],
+)
+def test_what_names_no_variant_counts_for_nothing(of_experiment: dict[str, Any], variant: str, reason: str) -> None:
+    """A winner or an override that a faulty snapshot made up disturbs no call: the next rule decides."""
+    answer = assigned(an_experiment(weight=1.0, **of_experiment), attributes={"qa": "1"})
+    assert (answer.variant.name, answer.reason) == (variant, reason)
 
 
 @pytest.mark.parametrize(("unit", "position"), [("+15550001", 0.7733577), ("+15550002", 0.0043586), ("", 0.1184377)])

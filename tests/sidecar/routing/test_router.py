@@ -1,7 +1,9 @@
 """The router: each session is assigned once."""
 
+import logging
 from dataclasses import replace
 
+import pytest
 from captured import WARM_SERIES, an_experiment
 
 from sluicegate.caller import hash_caller
@@ -38,7 +40,7 @@ def test_without_an_experiment_there_is_no_assignment() -> None:
     assert desk.router.assign("s-1", "c", {}, "", 1.0) is None
     assert len(desk.pins) == 0
     desk.put(an_experiment())
-    assert desk.asks("s-1").experiment.name == "greeting"
+    assert desk.asks("s-1").attribution.experiment == "greeting"
 
 
 def test_a_session_is_assigned_once() -> None:
@@ -131,6 +133,30 @@ def test_the_session_not_asked_for_longest_is_forgotten_first() -> None:
     assert len(desk.pins) == 2
     assert desk.pins.get("s-2") is None
     assert desk.pins.get("s-1") is first
+
+
+def test_a_token_of_a_variant_that_is_gone_is_worth_nothing() -> None:
+    """The run goes on with other variants: a session that comes with its token is assigned anew, and not refused."""
+    desk, renamed = Desk(an_experiment(weight=1.0)), Desk(None)
+    token = desk.router.token("s-1", desk.asks("s-1"))
+    control, warm = an_experiment().variants
+    renamed.put(an_experiment(weight=1.0, variants=(control, replace(warm, name="warmer"))))
+    answer = renamed.router.assign("s-1", "", {}, token, 1000.0)
+    assert answer is not None
+    assert answer.variant.name == "warmer"
+
+
+def test_what_names_no_variant_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says which winner and which override, when they come into force, and not again for each call or poll."""
+    wrong = an_experiment(winner="gone", overrides=(Override(variant="lost", attribute="qa", value="1"),))
+    with caplog.at_level(logging.ERROR):
+        desk = Desk(wrong)
+        desk.put(replace(wrong))
+        desk.asks("s-1", qa="1")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"experiment greeting: the {what} is not in force: its variants are control, warm"
+        for what in ("override for 'lost'", "winner 'gone'")
+    ]
 
 
 def test_a_released_session_is_forgotten() -> None:

@@ -194,7 +194,7 @@ def test_outside_an_experiment_sessions_are_sampled(snapshot: Snapshot, attribut
 
 def test_both_variants_are_sampled_alike() -> None:
     """The choice of who is judged does not know the variant."""
-    of_control = replace(ATTRIBUTION, variant="control")
+    of_control = msgspec.structs.replace(ATTRIBUTION, variant="control")
     for i in range(100):
         assert sampled(RUNNING, ATTRIBUTION, f"c-{i}", "s") == sampled(RUNNING, of_control, f"c-{i}", "s")
 

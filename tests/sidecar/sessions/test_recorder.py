@@ -12,10 +12,12 @@ from sluicegate_sidecar.errors import InvalidRequest, QueueFull, RedisAway
 from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.pins import Pins
 from sluicegate_sidecar.routing.router import Router
+from sluicegate_sidecar.sessions import recorder as recorder_module
 from sluicegate_sidecar.sessions import stream as stream_module
 from sluicegate_sidecar.sessions.capture import ToldSession
 from sluicegate_sidecar.sessions.keeper import Keeper
 from sluicegate_sidecar.sessions.recorder import Recorder
+from sluicegate_sidecar.sessions.redaction import Redactor
 from sluicegate_sidecar.sessions.session import CapturedSession
 from sluicegate_sidecar.sessions.stream import SessionStream, decode
 
@@ -93,13 +95,20 @@ async def test_a_session_that_nobody_assigned_is_kept_without_a_variant(desk: De
 
 async def test_a_token_stands_in_for_a_pin_that_is_gone(desk: Desk) -> None:
     """The session keeps its variant over a restart of the sidecar; a forged or foreign token is worth nothing."""
-    desk.router.assign("s-1", "ann", {}, "", NOW)
-    token = desk.router.token("s-1")
+    assignment = desk.router.assign("s-1", "ann", {}, "", NOW)
+    assert assignment is not None
+    token = desk.router.token("s-1", assignment)
     restarted = Desk(desk.redis)
-    for session_id, given in (("s-1", token), ("s-2", token), ("s-3", token[:-2]), ("s-4", "x")):
+    for session_id, given in (
+        ("s-1", token),
+        ("s-2", token),
+        ("s-3", token[:-2]),
+        ("s-4", "x"),
+        ("s-5", f"00{token[2:]}"),
+    ):
         await restarted.recorder.record(told(session_id, token=given), NOW)
     attributed = {session.session_id: session.attribution is not None for session in await desk.queued()}
-    assert attributed == {"s-1": True, "s-2": False, "s-3": False, "s-4": False}
+    assert attributed == {"s-1": True, **dict.fromkeys(("s-2", "s-3", "s-4", "s-5"), False)}
 
 
 async def test_a_session_that_is_kept_is_forgotten(desk: Desk) -> None:
@@ -122,6 +131,21 @@ async def test_a_session_that_is_not_kept_keeps_its_pin(desk: Desk, monkeypatch:
     await desk.recorder.record(told(), NOW)
     (session,) = await desk.queued()
     assert session.attribution is not None
+
+
+async def test_a_redactor_is_made_when_what_it_does_changes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another snapshot with the same rules of capture, new in all else, compiles nothing again; another rule does."""
+    made: list[Capture] = []
+
+    def redactor(rule: Capture) -> Redactor:
+        made.append(rule)
+        return Redactor(rule)
+
+    monkeypatch.setattr(recorder_module, "Redactor", redactor)
+    for number, capture in enumerate((Capture(content="full"), Capture(redact=("email",)), Capture(redact=("email",)))):
+        desk.in_force.replace(Snapshot(policy=Policy(sampling_rate=number / 10, capture=capture)))
+        await desk.recorder.record(told(f"s-{number}"), NOW)
+    assert made == [Capture(redact=("email",))]
 
 
 async def test_without_a_key_for_callers_nothing_is_taken(desk: Desk) -> None:

@@ -287,6 +287,17 @@ async def test_a_gap_is_refused_unless_it_is_known(stream: SessionStream) -> Non
     assert (await stream.apply(appended(3, user("c")), NOW, gaps=True)).sequence == 3
 
 
+async def test_an_end_that_the_session_went_past_is_none(redis: Redis, stream: SessionStream) -> None:
+    """Its number is that of an item which is kept: it is acknowledged as that item would be, and nothing is closed."""
+    await stream.apply(appended(1, user("a"), agent("b")), NOW)
+    for last_item in (0, 1):
+        assert await stream.apply(end(last_item), NOW) == Kept("duplicate", sampled=True, sequence=2)
+    assert await queued(redis) == []
+    assert (await stream.apply(appended(3, user("c")), NOW)).sequence == 3
+    assert (await stream.apply(end(3), NOW)).closed
+    assert await queued(redis) == ["s-1"]
+
+
 async def test_what_comes_after_the_end_is_late(redis: Redis, stream: SessionStream) -> None:
     """Items of a closed session are kept apart and counted, and change nothing of what is judged."""
     await stream.apply(appended(1, user("a")), NOW)
