@@ -52,7 +52,7 @@ lock: .venv/bin/python ## Resolve pyproject.toml into requirements.lock (needs t
 	.venv-uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
 		--no-header --no-emit-index-url pyproject.toml -o requirements.lock
 
-faults: .venv/.ready ## Kill, stop, wipe and fill what a session passes through; a table of accounts
+faults: .venv/.ready ## Kill, cut off, wipe and fill what a session passes through; a table of accounts
 	$(BIN)/python -m pytest tests/faults
 
 demo: .venv/.ready ## A ramp, a fall in quality and a rollback, on this machine

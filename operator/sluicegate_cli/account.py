@@ -105,13 +105,15 @@ def _in_spools(states: Sequence[Path]) -> set[str]:
 
 
 async def _unknown_to(redis: Any, keys: "Keys", session_ids: set[str]) -> set[str]:
-    """Those that Redis has neither open nor seen, today or yesterday."""
+    """Those that Redis has neither open nor seen, lately or by a clock that is ahead."""
     today = datetime.now(UTC).date()
-    days = [keys.seen((today - timedelta(days=back)).isoformat()) for back in (0, 1)]
+    days = [keys.seen((today - timedelta(days=back)).isoformat()) for back in (0, 1, -1)]
     unknown: set[str] = set()
     for session_id in session_ids:
         pipe = redis.pipeline()
-        pipe.exists(keys.open_session(session_id)).hexists(days[0], session_id).hexists(days[1], session_id)
+        pipe.exists(keys.open_session(session_id))
+        for day in days:
+            pipe.hexists(day, session_id)
         if not any(await pipe.execute()):
             unknown.add(session_id)
     return unknown

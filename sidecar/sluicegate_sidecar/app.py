@@ -59,7 +59,7 @@ from sluicegate_sidecar.sessions.recorder import Recorder
 from sluicegate_sidecar.sessions.session import CapturedSession
 from sluicegate_sidecar.sessions.spool import Spool
 from sluicegate_sidecar.sessions.stream import SessionStream
-from sluicegate_sidecar.telemetry import Telemetry
+from sluicegate_sidecar.telemetry import JudgeTelemetry, Telemetry
 
 READY_SECONDS = 10.0
 """An agent is never kept from starting for longer, Redis or not."""
@@ -76,7 +76,7 @@ async def serve(config: Config, *, with_parent: bool) -> None:
     in_force, keys = InForce(), Keys(config.namespace, config.agent)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(connected(config.redis_url, keys))
-        keeper = Keeper(SessionStream(redis, keys), open_spool(config, stack))
+        keeper = Keeper(SessionStream(redis, keys), open_spool(config, stack), in_force.clock.now)
         followers = follow(config, redis, keys, in_force)
         telemetry = Telemetry()
         stack.callback(telemetry.close)
@@ -136,13 +136,15 @@ async def judge(config: Config, *, with_parent: bool) -> None:
             stack.callback(admin.close)
             admin.started()
             await stack.enter_async_context(background(lambda: beat(admin)))
+        telemetry = JudgeTelemetry()
+        stack.callback(telemetry.close)
         windows = Windows(redis, keys, JUDGES)
 
         async def emit(job: Job, session: CapturedSession, record: ScoreRecord, policy: Policy) -> None:
             await windows.score(job.entry_id, session.recorded_day, record, gate_table(policy))
 
         jobs, ledger = Jobs(redis, keys, consumer_name()), Ledger(redis, keys)
-        worker = Worker(jobs, llm, lambda: in_force.snapshot.policy, emit, ledger.reached)
+        worker = Worker(jobs, llm, lambda: in_force.snapshot.policy, emit, ledger.reached, telemetry.called)
 
         async def judging() -> None:
             await in_force.loaded.wait()
@@ -164,13 +166,13 @@ def build_server(
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
     server = grpc.aio.server(options=options)
     guarded = cast(grpc.aio.Server, Guarded(server))
-    pins = Pins()
+    pins, clock = Pins(), in_force.clock.now
     router, recorder = Router(in_force, pins), Recorder(in_force, pins, keeper, telemetry.redacted)
-    assigns = AssignmentServicer(config.agent, router, telemetry)
+    assigns = AssignmentServicer(config.agent, router, telemetry, clock)
     assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(assigns, guarded)
-    takes = SessionServicer(config.agent, recorder, Feedback(redis, keys), telemetry)
+    takes = SessionServicer(config.agent, recorder, Feedback(redis, keys), telemetry, clock)
     session_pb2_grpc.add_SessionServiceServicer_to_server(takes, guarded)
-    quality = QualityServicer(config.agent, Windows(redis, keys, JUDGES), ScoreLog(redis, keys))
+    quality = QualityServicer(config.agent, Windows(redis, keys, JUDGES), ScoreLog(redis, keys), clock)
     quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, guarded)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)

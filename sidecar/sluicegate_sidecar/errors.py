@@ -58,6 +58,10 @@ class JudgeTimeout(JudgementFailed):
     """The judge did not answer in time: this session's fault, or the endpoint's."""
 
 
+class RequestRefused(JudgementFailed):
+    """The judge endpoint takes no such request: this session's fault, or that of the settings, which hits them all."""
+
+
 class JudgeUnavailable(SluicegateError):
     """The judge endpoint did not answer, or refused to. `retry_after`: seconds that it asked for, or 0."""
 

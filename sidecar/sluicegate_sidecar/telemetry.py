@@ -10,6 +10,24 @@ from opentelemetry.sdk.metrics import MeterProvider
 ASSIGNMENTS = "sluicegate.assignments"
 SESSIONS = "sluicegate.sessions"
 REDACTIONS = "sluicegate.redactions"
+JUDGE_CALLS = "sluicegate.judge.calls"
+
+
+class JudgeTelemetry:
+    """Counters of one judge worker, read at /metrics where it has an admin listener."""
+
+    def __init__(self) -> None:
+        self._provider = MeterProvider(metric_readers=[PrometheusMetricReader()])
+        self._calls = self._provider.get_meter("sluicegate").create_counter(
+            JUDGE_CALLS, description="Calls of the judge, by how they ended."
+        )
+
+    def called(self, outcome: str) -> None:
+        """`outcome`: verdict, or the name of the error."""
+        self._calls.add(1, {"outcome": outcome})
+
+    def close(self) -> None:
+        self._provider.shutdown()
 
 
 class Telemetry:

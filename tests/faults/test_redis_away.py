@@ -8,18 +8,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from processes import Sidecar, sidecar
+from asked import AGENT, KEYS, SECONDS, account_of, assigned, kill, known, record, waiting
+from processes import sidecar
 from redis.asyncio import Redis
-from told import EXPERIMENT, POLICY, a_session, says
+from told import EXPERIMENT, POLICY, says
 
-from sluicegate.keys import Keys
-from sluicegate.v1 import assignment_pb2, assignment_pb2_grpc, session_pb2, session_pb2_grpc
-from sluicegate_cli.account import Account, read_account
+from sluicegate.v1 import session_pb2, session_pb2_grpc
 from sluicegate_cli.embedded import EmbeddedValkey, embedded_valkey
-
-AGENT = "receptionist"
-KEYS = Keys("default", AGENT)
-SECONDS = 60.0
 
 
 @pytest.fixture
@@ -41,57 +36,17 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-async def _kill(valkey: EmbeddedValkey) -> None:
-    os.kill(int(valkey.pid_file.read_text()), signal.SIGKILL)
-    while await asyncio.to_thread(valkey.is_running):  # noqa: ASYNC110 - the kill takes a moment
-        await asyncio.sleep(0.01)
-
-
-async def _record(running: Sidecar, *session_ids: str) -> list[str]:
-    """Records sessions one after the other; the outcomes, or the status codes."""
-    outcomes = []
-    async with grpc.aio.insecure_channel(running.target) as channel:
-        stub = session_pb2_grpc.SessionServiceStub(channel)
-        for session_id in session_ids:
-            request = session_pb2.RecordSessionRequest(session=a_session(session_id))
-            try:
-                answer = await stub.RecordSession(request, timeout=SECONDS)
-                outcomes.append(session_pb2.RecordOutcome.Name(answer.outcome).removeprefix("RECORD_OUTCOME_"))
-            except grpc.aio.AioRpcError as error:
-                outcomes.append(error.code().name)
-    return outcomes
-
-
-async def _variant(running: Sidecar, session_id: str) -> str:
-    async with grpc.aio.insecure_channel(running.target) as channel:
-        ask = assignment_pb2.AssignRequest(session_id=session_id, caller_id="+15550001")
-        answer = await assignment_pb2_grpc.AssignmentServiceStub(channel).Assign(ask, timeout=SECONDS)
-        return answer.assignments[0].variant
-
-
-async def _account_of(valkey: EmbeddedValkey, acknowledged: int, *states: Path, spooled: int = 0) -> Account:
-    """The account, once the spools hold no more than so many sessions and Redis knows the others."""
-    async with asyncio.timeout(SECONDS):
-        while True:
-            account = await read_account(valkey.url, "default", AGENT, states)
-            drained = spooled > 0 or not any(segment for state in states for segment in state.glob("spool/*.spool"))
-            if drained and account.spooled == spooled and account.acknowledged >= acknowledged:
-                print(account)
-                return account
-            await asyncio.sleep(0.05)
-
-
 async def test_sessions_go_to_the_spool_while_redis_is_away(valkey: EmbeddedValkey, config: str, state: Path) -> None:
     """kill -9 of Redis: assignments go on, sessions are acknowledged from disk, and all arrive later."""
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as running:
-        before = await _variant(running, "v-1")
-        assert await _record(running, "s-1") == ["ACCEPTED"]
-        await _kill(valkey)
-        assert await _variant(running, "v-2") == before
-        assert await _record(running, "s-2", "s-3", "s-1") == ["ACCEPTED"] * 3
+        before = (await assigned(running, "v-1"))[0]
+        assert await record(running, "s-1") == ["ACCEPTED"]
+        await kill(valkey)
+        assert (await assigned(running, "v-2"))[0] == before
+        assert await record(running, "s-2", "s-3", "s-1") == ["ACCEPTED"] * 3
         await asyncio.to_thread(valkey.revive)
-        account = await _account_of(valkey, 3, state)
-        assert await _record(running, "s-3") == ["DUPLICATE"]
+        account = await account_of(valkey.url, 3, state)
+        await known(running, "s-3")
     assert account.balanced
     assert (account.acknowledged, account.waiting) == (3, 3)
 
@@ -99,14 +54,14 @@ async def test_sessions_go_to_the_spool_while_redis_is_away(valkey: EmbeddedValk
 async def test_the_spool_outlives_a_sidecar(valkey: EmbeddedValkey, config: str, state: Path) -> None:
     """kill -9 of Redis, then of the sidecar: the next one starts from its disk, takes sessions, and drains them all."""
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as first:
-        assert await _record(first, "s-1") == ["ACCEPTED"]
-        await _kill(valkey)
-        assert await _record(first, "s-2", "s-3") == ["ACCEPTED"] * 2
+        assert await record(first, "s-1") == ["ACCEPTED"]
+        await kill(valkey)
+        assert await record(first, "s-2", "s-3") == ["ACCEPTED"] * 2
         await first.program.kill()
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as second:
-        assert await _record(second, "s-4") == ["ACCEPTED"]
+        assert await record(second, "s-4") == ["ACCEPTED"]
         await asyncio.to_thread(valkey.revive)
-        account = await _account_of(valkey, 4, state)
+        account = await account_of(valkey.url, 4, state)
     assert account.balanced
     assert (account.acknowledged, account.waiting) == (4, 4)
 
@@ -116,12 +71,12 @@ async def test_what_cannot_be_drained_at_the_end_stays_on_disk(
 ) -> None:
     """A sidecar that ends while Redis is away says how much it leaves; the account finds it in the state folder."""
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as running:
-        await _kill(valkey)
-        assert await _record(running, "s-1", "s-2") == ["ACCEPTED"] * 2
+        await kill(valkey)
+        assert await record(running, "s-1", "s-2") == ["ACCEPTED"] * 2
         assert await running.program.end() == 0
         await running.program.logs(r"2 operations wait for the next start")
     await asyncio.to_thread(valkey.revive)
-    account = await _account_of(valkey, 2, state, spooled=2)
+    account = await account_of(valkey.url, 2, state, spooled=2)
     assert account.balanced
     assert (account.acknowledged, account.spooled) == (2, 2)
 
@@ -129,18 +84,16 @@ async def test_what_cannot_be_drained_at_the_end_stays_on_disk(
 async def test_a_sidecar_drains_its_spool_before_it_ends(valkey: EmbeddedValkey, config: str, state: Path) -> None:
     """Redis comes back just before the end: nothing is left on disk."""
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as running:
-        await _kill(valkey)
-        assert await _record(running, *(f"s-{n}" for n in range(50))) == ["ACCEPTED"] * 50
+        await kill(valkey)
+        assert await record(running, *(f"s-{n}" for n in range(50))) == ["ACCEPTED"] * 50
         await asyncio.to_thread(valkey.revive)
         assert await running.program.end() == 0
-    account = await _account_of(valkey, 50, state)
+    account = await account_of(valkey.url, 50, state)
     assert (account.balanced, account.waiting, account.spooled) == (True, 50, 0)
 
 
 async def test_a_streamed_session_survives_redis(valkey: EmbeddedValkey, config: str, state: Path) -> None:
     """Redis dies in the middle of a streamed session and comes back: one session, every item once and in order."""
-    from sluicegate_sidecar.sessions.stream import decode
-
     async with (
         sidecar(valkey.url, AGENT, config=config, state=str(state)) as running,
         grpc.aio.insecure_channel(running.target) as channel,
@@ -154,16 +107,15 @@ async def test_a_streamed_session_survives_redis(valkey: EmbeddedValkey, config:
         events.append(session_pb2.SessionEvent(sequence=7, end=session_pb2.SessionEnd()))
         for number, event in enumerate(events):
             if number == 3:
-                await _kill(valkey)
+                await kill(valkey)
             if number == 6:
                 await asyncio.to_thread(valkey.revive)
             await stream.write(event)
             ack = await stream.read()
             assert isinstance(ack, session_pb2.SessionAck)
             assert ack.sequence == number
-        account = await _account_of(valkey, 1, state)
-    async with Redis.from_url(valkey.url) as redis:
-        (session,) = [decode(fields[b"d"]) for _, fields in await redis.xrange(KEYS.queue)]
+        account = await account_of(valkey.url, 1, state)
+    (session,) = await waiting(valkey.url)
     assert [item.text for item in session.items] == [f"turn {number}" for number in range(1, 7)]
     assert (account.balanced, account.waiting, account.open) == (True, 1, 0)
 
@@ -174,12 +126,12 @@ async def test_a_full_redis_refuses_by_name_and_loses_nothing(valkey: EmbeddedVa
         sidecar(valkey.url, AGENT, config=config, state=str(state)) as running,
         Redis.from_url(valkey.url) as redis,
     ):
-        assert await _record(running, "s-1") == ["ACCEPTED"]
+        assert await record(running, "s-1") == ["ACCEPTED"]
         await redis.config_set("maxmemory", "1")
-        assert await _record(running, "s-2") == ["RESOURCE_EXHAUSTED"]
+        assert await record(running, "s-2") == ["RESOURCE_EXHAUSTED"]
         await redis.config_set("maxmemory", "0")
-        assert await _record(running, "s-2", "s-1") == ["ACCEPTED", "DUPLICATE"]
-        account = await _account_of(valkey, 2, state)
+        assert await record(running, "s-2", "s-1") == ["ACCEPTED", "DUPLICATE"]
+        account = await account_of(valkey.url, 2, state)
     assert (account.balanced, account.waiting) == (True, 2)
 
 
@@ -196,20 +148,23 @@ async def test_a_wiped_redis_gets_the_halts_and_the_key_back(valkey: EmbeddedVal
                 while await redis.get(KEYS.caller_key) != key:  # noqa: ASYNC110 - Redis tells nobody
                     await asyncio.sleep(0.05)
         async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as second:
-            assert {await _variant(second, f"v-{n}") for n in range(50)} == {"control"}
+            assert {(await assigned(second, f"v-{n}"))[0] for n in range(50)} == {"control"}
+            assert await record(second, "s-1") == ["ACCEPTED"]
+            account = await account_of(valkey.url, 1, state)
+    assert (account.balanced, account.waiting) == (True, 1)
 
 
 async def test_a_redis_that_hangs_is_as_good_as_away(valkey: EmbeddedValkey, config: str, state: Path) -> None:
     """SIGSTOP of Redis, as in a partition: nobody is refused, nobody waits for it; SIGCONT, and all is there once."""
     async with sidecar(valkey.url, AGENT, config=config, state=str(state)) as running:
-        assert await _record(running, "s-1") == ["ACCEPTED"]
+        assert await record(running, "s-1") == ["ACCEPTED"]
         pid = int(valkey.pid_file.read_text())
         os.kill(pid, signal.SIGSTOP)
         try:
-            assert await _variant(running, "v-1") in ("control", "warm")
-            assert await _record(running, "s-2", "s-3") == ["ACCEPTED"] * 2
+            assert (await assigned(running, "v-1"))[0] in ("control", "warm")
+            assert await record(running, "s-2", "s-3") == ["ACCEPTED"] * 2
         finally:
             os.kill(pid, signal.SIGCONT)
-        account = await _account_of(valkey, 3, state)
-        assert await _record(running, "s-2") == ["DUPLICATE"]
+        account = await account_of(valkey.url, 3, state)
+        await known(running, "s-2")
     assert (account.balanced, account.waiting) == (True, 3)

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,3 +106,16 @@ async def judge_server() -> AsyncIterator[JudgeServer]:
     finally:
         server.release()
         await runner.cleanup()
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """The URL of an endpoint whose host drops every handshake: its queue is full, and nobody takes anything off it."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        host, port = listener.getsockname()
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((host, port))
+        yield f"http://{host}:{port}/v1"

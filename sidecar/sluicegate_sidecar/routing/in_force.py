@@ -6,6 +6,7 @@ import math
 
 from sluicegate.experiment import ExperimentInForce
 from sluicegate.snapshot import Snapshot
+from sluicegate_sidecar.routing.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +19,15 @@ class InForce:
     """
 
     def __init__(self) -> None:
+        self.clock = Clock()
+        """The time that everything here goes by."""
         self.snapshot = Snapshot()
         self.halted: set[str] = set()
         """Names of series."""
         self.caller_key = b""
         """The key under which callers are hashed; empty until it is known."""
         self.heard_at = math.inf
-        """When the control plane's word was last heard, Unix seconds; for ever fresh where it comes from a file."""
+        """When the control plane's word was last heard, by `clock`; for ever fresh where it comes from a file."""
         self.loaded = asyncio.Event()
         """Set once a snapshot has been loaded."""
         self.keyed = asyncio.Event()

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """What was in force, and when Redis last said so (Unix seconds)."""
+    """What was in force, and when Redis last said so (Unix seconds, by this host's clock)."""
 
     policy: VersionedPolicy
     experiment: VersionedExperiment

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import math
 import random
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -19,6 +19,8 @@ from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.last_good import LastGood, Remembered
 
 POLL_SECONDS = 0.5
+KEPT_SECONDS = 60.0
+"""How old the disk's note of when Redis was last heard may be: a sidecar that starts while it is away goes by that."""
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Waits after the first, second … failure in a row; the last one repeats."""
 
@@ -54,6 +56,7 @@ class RedisSource:
         self._hints: Hints | None = None
         self._subscription_late = asyncio.Event()
         self._last_good = last_good
+        self._kept_at = -math.inf
         remembered = last_good.load() if last_good else None
         if remembered:
             self._start_from(remembered)
@@ -63,7 +66,7 @@ class RedisSource:
         self._in_force.halted.update(remembered.halted)
         if self._snapshots:
             self._policy, self._experiment = remembered.policy, remembered.experiment
-            self._in_force.heard_at = remembered.heard_at
+            self._in_force.heard_at = self._in_force.clock.from_host(remembered.heard_at)
             self._put_in_force()
 
     async def follow(self) -> None:
@@ -104,15 +107,19 @@ class RedisSource:
         if await self._hinted() != self._hints:
             await self.refresh()
             self._subscription_late.set()
+        elif self._in_force.clock.monotonic() - self._kept_at > KEPT_SECONDS:
+            await self._keep()
         await asyncio.sleep(POLL_SECONDS)
 
     async def _hinted(self) -> Hints:
         """Cheap signs of news. Not versions: they go back when Redis loses data, and any change is news."""
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.hget(self._keys.snapshot, "revision").hlen(self._keys.halts).get(self._keys.caller_key)
-        revision, halts, caller_key = await pipe.execute()
+        pipe, clock = self._redis.pipeline(transaction=False), self._in_force.clock
+        pipe.hget(self._keys.snapshot, "revision").hlen(self._keys.halts).get(self._keys.caller_key).time()
+        asked_at = clock.monotonic()
+        revision, halts, caller_key, (seconds, micros) = await pipe.execute()
+        clock.hear(seconds + micros / 1e6, asked_at, clock.monotonic())
         if self._snapshots:
-            self._in_force.heard_at = time.time()
+            self._in_force.heard_at = clock.now()
         return revision, halts, caller_key
 
     async def refresh(self) -> None:
@@ -128,6 +135,11 @@ class RedisSource:
         # By itself and last: a full Redis refuses a write, and what is there is to be obeyed all the same.
         self._in_force.take_key(caller_key or await self._agree_on_caller_key())
         self._hints = (fields.get(b"revision"), len(halts), self._in_force.caller_key)
+        await self._keep()
+
+    async def _keep(self) -> None:
+        """Puts on disk what a start without Redis needs."""
+        self._kept_at = self._in_force.clock.monotonic()
         if self._last_good:
             await asyncio.to_thread(self._last_good.save, self._remembered())
 
@@ -165,12 +177,13 @@ class RedisSource:
         self._in_force.replace(Snapshot(policy=self._policy.policy, experiment=self._experiment.experiment))
 
     def _remembered(self) -> Remembered:
+        clock = self._in_force.clock
         return Remembered(
             policy=self._policy,
             experiment=self._experiment,
             halted=tuple(sorted(self._in_force.halted)),
             caller_key=self._in_force.caller_key,
-            heard_at=min(self._in_force.heard_at, time.time()),
+            heard_at=clock.to_host(min(self._in_force.heard_at, clock.now())),
         )
 
 

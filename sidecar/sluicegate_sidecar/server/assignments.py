@@ -1,6 +1,6 @@
 """AssignmentService."""
 
-import time
+from collections.abc import Callable
 
 from sluicegate.experiment import Variant
 from sluicegate.v1 import assignment_pb2, assignment_pb2_grpc
@@ -18,10 +18,11 @@ CACHED_ANSWERS = 64
 class AssignmentServicer(assignment_pb2_grpc.AssignmentServiceServicer):
     """Assigns, without leaving the process."""
 
-    def __init__(self, agent: str, router: Router, telemetry: Telemetry) -> None:
+    def __init__(self, agent: str, router: Router, telemetry: Telemetry, clock: Callable[[], float]) -> None:
         self._agent = agent
         self._router = router
         self._telemetry = telemetry
+        self._clock = clock
         self._answers: dict[tuple[int, str, str, str, float], tuple[Variant, assignment_pb2.AssignResponse]] = {}
 
     async def Assign(self, request: assignment_pb2.AssignRequest, context: Context) -> assignment_pb2.AssignResponse:
@@ -32,7 +33,7 @@ class AssignmentServicer(assignment_pb2_grpc.AssignmentServiceServicer):
         if len(attributes) > MAX_ATTRIBUTES:
             raise InvalidRequest("attributes", f"{len(attributes)} entries; at most {MAX_ATTRIBUTES}")
         assignment = self._router.assign(
-            request.session_id, request.caller_id, attributes, request.assignment_token, time.time()
+            request.session_id, request.caller_id, attributes, request.assignment_token, self._clock()
         )
         if assignment is None:
             return assignment_pb2.AssignResponse()

@@ -1,6 +1,6 @@
 """QualityService."""
 
-import time
+from collections.abc import Callable
 
 from google.protobuf import timestamp_pb2
 
@@ -21,15 +21,16 @@ STALE_READING_MS = 60_000
 class QualityServicer(quality_pb2_grpc.QualityServiceServicer):
     """Tells what was found."""
 
-    def __init__(self, agent: str, windows: Windows, score_log: ScoreLog) -> None:
+    def __init__(self, agent: str, windows: Windows, score_log: ScoreLog, clock: Callable[[], float]) -> None:
         self._agent = agent
         self._windows = windows
         self._score_log = score_log
+        self._clock = clock
 
     async def GetGates(self, request: quality_pb2.GetGatesRequest, context: Context) -> quality_pb2.GetGatesResponse:
         check_agent("agent", request.agent, self._agent)
         readings, halts = await self._windows.readings(), await self._windows.halts()
-        oldest = time.time() * 1000 - STALE_READING_MS
+        oldest = self._clock() * 1000 - STALE_READING_MS
         return quality_pb2.GetGatesResponse(
             gates=[
                 gate_message(series, gate, reading, stale=of.at < oldest)

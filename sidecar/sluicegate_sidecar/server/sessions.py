@@ -1,8 +1,7 @@
 """SessionService."""
 
 import itertools
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from google.protobuf import timestamp_pb2
 
@@ -27,18 +26,21 @@ END_REASONS = {number: name.removeprefix("END_REASON_") for name, number in sess
 class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     """Takes sessions."""
 
-    def __init__(self, agent: str, recorder: Recorder, feedback: Feedback, telemetry: Telemetry) -> None:
+    def __init__(
+        self, agent: str, recorder: Recorder, feedback: Feedback, telemetry: Telemetry, clock: Callable[[], float]
+    ) -> None:
         self._agent = agent
         self._recorder = recorder
         self._feedback = feedback
         self._telemetry = telemetry
+        self._clock = clock
 
     async def RecordSession(
         self, request: session_pb2.RecordSessionRequest, context: Context
     ) -> session_pb2.RecordSessionResponse:
         try:
             check_agent("session.agent", request.session.agent, self._agent)
-            recorded = await self._recorder.record(told_session(request.session), time.time())
+            recorded = await self._recorder.record(told_session(request.session), self._clock())
         except SluicegateError as error:
             self._telemetry.recorded(type(error).__name__, sampled=False)
             raise
@@ -57,14 +59,14 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
                 recording = await self._start(event)
                 kept = recording.kept
             else:
-                kept = await _told(recording, event)
+                kept = await _told(recording, event, self._clock())
             yield ack_message(kept)
 
     async def _start(self, event: session_pb2.SessionEvent) -> OpenRecording:
         if event.WhichOneof("event") != "start":
             raise InvalidRequest("event", "the first one of a stream is a start, with the session's id")
         check_agent("start.agent", event.start.agent, self._agent)
-        return await self._recorder.open(told_start(event.start), time.time())
+        return await self._recorder.open(told_start(event.start), self._clock())
 
     async def RecordFeedback(
         self, request: session_pb2.RecordFeedbackRequest, context: Context
@@ -74,9 +76,8 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
         return session_pb2.RecordFeedbackResponse()
 
 
-async def _told(recording: OpenRecording, event: session_pb2.SessionEvent) -> Kept:
+async def _told(recording: OpenRecording, event: session_pb2.SessionEvent, now: float) -> Kept:
     """Has one event kept."""
-    now = time.time()
     match event.WhichOneof("event"):
         case "item":
             return await recording.item(event.sequence, told_item(event.item), now)

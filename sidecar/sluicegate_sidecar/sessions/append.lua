@@ -1,15 +1,17 @@
 -- Keeps the next items of an open session, each once, and opens the session with the first call.
--- KEYS: seen today, seen yesterday, account, open, open session, late
--- ARGV: session id, now (ms), start (msgpack), '1' if sampled, '1' to take gaps, limits: open sessions, items, bytes,
+-- KEYS: seen today, seen yesterday, seen tomorrow, account, open, open session, late
+-- ARGV: session id, start (msgpack), '1' if sampled, '1' to take gaps, limits: open sessions, items, bytes,
 --       items of `late`, sequence of the first item, then the items
 -- Returns {'kept', last sequence, sampled}, {'closed', sampled}, {'gap', last sequence}, {'full'} or {'large'}.
+-- Idle is who was not heard for long by the clock here: those of the sidecars and of the reaper may differ.
 -- The entry of item k is `0-(k+1)`, that of the start `0-1`: Redis itself takes no item twice.
-local seen_today, seen_yesterday, account, open, open_session, late = unpack(KEYS)
-local session_id, now, start, sampled, gaps = unpack(ARGV)
-local most_open, most_items, most_bytes, most_late, first = unpack(ARGV, 6, 10)
-local FIRST_ITEM = 11
+local seen_today, seen_yesterday, seen_tomorrow, account, open, open_session, late = unpack(KEYS)
+local session_id, start, sampled, gaps = unpack(ARGV)
+local most_open, most_items, most_bytes, most_late, first = unpack(ARGV, 5, 9)
+local FIRST_ITEM = 10
 
 local before = redis.call('HGET', seen_today, session_id) or redis.call('HGET', seen_yesterday, session_id)
+  or redis.call('HGET', seen_tomorrow, session_id)
 if before then
   for i = FIRST_ITEM, #ARGV do
     redis.call('XADD', late, 'MAXLEN', '~', most_late, '*', 'session', session_id, 'd', ARGV[i])
@@ -53,5 +55,6 @@ for _, item in ipairs(wanted) do
   redis.call('XADD', open_session, string.format('0-%.0f', item[1] + 1), 'd', item[2], 'bytes', item[3])
   last = item[1]
 end
-redis.call('ZADD', open, now, session_id)
+local time = redis.call('TIME')
+redis.call('ZADD', open, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), session_id)
 return {'kept', last, tonumber(sampled)}

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import time
 
 from sluicegate_sidecar.ending import ending
 from sluicegate_sidecar.errors import QueueFull, RedisAway
@@ -21,13 +20,13 @@ async def reap(stream: SessionStream, idle_seconds: int) -> None:
     while not ending():
         await asyncio.sleep(min(15.0, idle_seconds / 4) * random.uniform(0.8, 1.2))
         try:
-            await reap_once(stream, idle_seconds, time.time())
+            await reap_once(stream, idle_seconds, await stream.time())
         except (RedisAway, QueueFull) as error:
             log.warning("%s; idle sessions stay open", error)
 
 
 async def reap_once(stream: SessionStream, idle_seconds: int, now: float) -> int:
-    """One round; how many sessions were looked at."""
+    """One round; how many sessions were looked at. `now`: by Redis's clock."""
     idle_since = now - idle_seconds
     idle = await stream.idle_sessions(idle_since, BATCH)
     for session_id in idle:

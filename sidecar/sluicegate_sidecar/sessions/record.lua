@@ -1,11 +1,12 @@
 -- Acknowledges one whole session, once: remembers its id, and queues it if it is to be judged.
--- KEYS: seen today, seen yesterday, queue, account, open, open session
+-- KEYS: seen today, seen yesterday, seen tomorrow, queue, account, open, open session
 -- ARGV: session id, payload ('' = not sampled), longest queue, seconds to remember the id
 -- Returns 'accepted', 'duplicate-sampled', 'duplicate-unsampled' or 'full'.
-local seen_today, seen_yesterday, queue, account, open, open_session = unpack(KEYS)
+local seen_today, seen_yesterday, seen_tomorrow, queue, account, open, open_session = unpack(KEYS)
 local session_id, payload, longest, remember = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local before = redis.call('HGET', seen_today, session_id) or redis.call('HGET', seen_yesterday, session_id)
+  or redis.call('HGET', seen_tomorrow, session_id)
 if before then
   return before == 'n' and 'duplicate-unsampled' or 'duplicate-sampled'
 end

@@ -9,6 +9,7 @@ from sluicegate.policy import Capture
 from sluicegate_sidecar.errors import OutOfOrder, RedisAway
 from sluicegate_sidecar.routing import token
 from sluicegate_sidecar.routing.assignment import Attribution
+from sluicegate_sidecar.routing.clock import Clock
 from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.pins import Pins
 from sluicegate_sidecar.sessions.capture import ToldSession, capture, check, check_item, check_start, check_time
@@ -53,7 +54,7 @@ class Recorder:
         session, sampled = self._capture(told, now)
         start = Append(session=replace(session, ended_at=0.0, items=()), sampled=sampled, sequence=1, at=now)
         kept = await self._keeper.keep(start, now)
-        return OpenRecording(start, kept, self._keeper, self._pins, self._redact)
+        return OpenRecording(start, kept, self._keeper, self._pins, self._redact, self._in_force.clock)
 
     async def _redact(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """The items as they may leave the pod, by the policy that is in force now."""
@@ -80,6 +81,7 @@ class Recorder:
         key = self._in_force.caller_key
         if not key:
             raise RedisAway("the key for hashing callers is not known yet: Redis has not answered since the start")
+        told = _by(self._in_force.clock, told)
         return capture(told, self._in_force.snapshot, self._attribution(told, key), key, now)
 
     def _attribution(self, told: ToldSession, key: bytes) -> Attribution | None:
@@ -91,8 +93,9 @@ class Recorder:
 class OpenRecording:
     """One session that is told as it happens, over one connection."""
 
-    def __init__(self, start: Append, kept: Kept, keeper: Keeper, pins: Pins, redact: Redact) -> None:
+    def __init__(self, start: Append, kept: Kept, keeper: Keeper, pins: Pins, redact: Redact, clock: Clock) -> None:
         self._start = start
+        self._clock = clock
         self._redact = redact
         self._keeper = keeper
         self._pins = pins
@@ -121,7 +124,7 @@ class OpenRecording:
         if sequence < 1:
             raise OutOfOrder("sequence", f"{sequence}; the end comes after the last item")
         session_id = self._start.session.session_id
-        ended = min(ended_at or now, now)
+        ended = min(self._clock.from_host(ended_at) or now, now)
         operation = Close(session_id=session_id, sequence=sequence - 1, end_reason=end_reason, ended_at=ended)
         kept = await self._keeper.keep(operation, now)
         if kept.closed:
@@ -129,3 +132,8 @@ class OpenRecording:
             kept = replace(kept, sequence=sequence, sampled=kept.sampled or self.kept.sampled)
         self.kept = kept
         return self.kept
+
+
+def _by(clock: Clock, told: ToldSession) -> ToldSession:
+    """Its times by the clock that all go by: the agent beside us has this host's."""
+    return replace(told, started_at=clock.from_host(told.started_at), ended_at=clock.from_host(told.ended_at))

@@ -40,12 +40,12 @@ class Spool:
             raise ConfigError(f"SLUICEGATE_STATE: {folder} cannot be used: {error}") from error
         self._folder = folder
         self._max_bytes = max_bytes
-        self._segments = [int(path.stem) for path in sorted(folder.glob("*.spool"))]
-        self._bytes = sum(self._path(number).stat().st_size for number in self._segments)
-        self._records = sum(1 for number in self._segments for _ in records(self._path(number)))
-        self._next = self._segments[-1] + 1 if self._segments else 1
+        # Number -> bytes and records, the oldest first.
+        self._segments = {int(path.stem): _size(path) for path in sorted(folder.glob("*.spool"))}
+        self._bytes = sum(size for size, _ in self._segments.values())
+        self._records = sum(count for _, count in self._segments.values())
+        self._next = max(self._segments, default=0) + 1
         self._tail: int | None = None
-        self._tail_bytes = 0
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -69,47 +69,44 @@ class Spool:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
             packed = b"".join(HEAD.pack(len(record), zlib.crc32(record)) + record for record, _ in batch)
+            tail = self._open_tail()
+            size, count = self._segments[tail]
             try:
-                await asyncio.to_thread(self._append, packed)
+                await asyncio.to_thread(_append, self._path(tail), packed, size)
             except OSError as error:
                 self._bytes -= len(packed)
+                if not await asyncio.to_thread(_cut_back, self._path(tail), size):
+                    self._tail = None  # It may end in half a record, and nothing may come after that.
                 self._fail(batch, error)
             else:
+                self._segments[tail] = size + len(packed), count + len(batch)
                 self._records += len(batch)
                 for _, written in batch:
                     written.set_result(None)
         self._writing = None
 
     def _fail(self, batch: list[tuple[bytes, "asyncio.Future[None]"]], error: OSError) -> None:
-        """A new segment is begun: the present one may end in half a record."""
-        self._tail = None
         for _, written in batch:
             full = SpoolFull(f"Redis is away, and the spool in {self._folder} cannot be written: {error}")
             full.__cause__ = error
             written.set_exception(full)
 
-    def _append(self, packed: bytes) -> None:
-        if self._tail is None or self._tail_bytes >= SEGMENT_BYTES:
-            self._tail, self._tail_bytes, self._next = self._next, 0, self._next + 1
-            self._segments.append(self._tail)
-        path = self._path(self._tail)
-        new = not path.exists()
-        with path.open("ab") as segment:
-            segment.write(packed)
-            segment.flush()
-            os.fsync(segment.fileno())
-        if new:
-            _sync_folder(self._folder)
-        self._tail_bytes += len(packed)
+    def _open_tail(self) -> int:
+        """The segment that is written to: a new one where there is none, or the last one is large enough."""
+        if self._tail is None or self._segments[self._tail][0] >= SEGMENT_BYTES:
+            self._tail, self._next = self._next, self._next + 1
+            self._segments[self._tail] = 0, 0
+        return self._tail
 
     async def head(self) -> list[bytes]:
         """The records of the oldest segment, all of them; empty if the spool is. Nothing is written to it any more."""
         while self._segments:
-            if self._segments[0] == self._tail:
+            oldest = next(iter(self._segments))
+            if oldest == self._tail:
                 while self._writing is not None:
                     await asyncio.wait([self._writing])
                 self._tail = None
-            whole = await asyncio.to_thread(_whole, self._path(self._segments[0]))
+            whole = await asyncio.to_thread(_whole, self._path(oldest))
             if whole:
                 return whole
             await self.forget_head()
@@ -117,8 +114,9 @@ class Spool:
 
     async def forget_head(self) -> None:
         """The records of the oldest segment are in Redis."""
-        path = self._path(self._segments.pop(0))
-        size, count = await asyncio.to_thread(_remove, path)
+        oldest = next(iter(self._segments))
+        size, count = self._segments.pop(oldest)
+        await asyncio.to_thread(_remove, self._path(oldest))
         self._bytes -= size
         self._records -= count
 
@@ -143,16 +141,40 @@ def records(path: Path) -> Iterator[bytes]:
         at += HEAD.size + length
 
 
-def _remove(path: Path) -> tuple[int, int]:
-    """Removes a segment; its size in bytes and its number of records."""
-    size, count = path.stat().st_size, len(_whole(path))
-    path.unlink()
+def _append(path: Path, packed: bytes, size: int) -> None:
+    """Puts whole records behind the first `size` bytes of a segment, which are all of it, on disk when it returns."""
+    with path.open("ab") as segment:
+        segment.write(packed)
+        segment.flush()
+        os.fsync(segment.fileno())
+    if not size:
+        _sync_folder(path.parent)
+
+
+def _cut_back(path: Path, size: int) -> bool:
+    """Takes back what was written in vain behind the first `size` bytes; False if that cannot be done either."""
+    try:
+        if path.exists():
+            os.truncate(path, size)
+    except OSError as error:
+        log.warning("%s may end in half a record: %s", path, error)
+        return False
+    return True
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Bytes and whole records of a segment."""
+    return path.stat().st_size, len(_whole(path))
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
     _sync_folder(path.parent)
-    return size, count
 
 
 def _whole(path: Path) -> list[bytes]:
-    return list(records(path))
+    """Its records; none of a segment that the disk had no room to begin."""
+    return list(records(path)) if path.exists() else []
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ LONGEST_QUEUE = 100_000
 MOST_OPEN = 10_000
 MOST_LATE = 10_000
 REMEMBER_SECONDS = 8 * 24 * 3600
-"""How long a session id is known as a duplicate, at least: looked for today and yesterday, kept for as long as a
+"""How long a session id is known as a duplicate, at least: looked for on three days, kept for as long as a
 session may wait for its judge."""
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 _COMPRESSOR = zstandard.ZstdCompressor(level=3)
@@ -85,7 +85,7 @@ class SessionStream:
             *(self._keys.account, self._keys.open, self._keys.open_session(session.session_id), self._keys.late),
         ]
         limits = [MOST_OPEN, MAX_ITEMS, MAX_SESSION_BYTES, MOST_LATE]
-        start = [session.session_id, int(operation.at * 1000), msgspec.msgpack.encode(session)]
+        start = [session.session_id, msgspec.msgpack.encode(session)]
         items = [msgspec.msgpack.encode(item) for item in operation.items]
         flags = [int(operation.sampled), int(gaps)]
         answer = await self._call("append", keys, [*start, *flags, *limits, operation.sequence, *items])
@@ -145,8 +145,13 @@ class SessionStream:
         last_entry: bytes = entries[-1][0]
         return OpenSession(replace(session, items=items), start[b"sampled"] == b"1", last_entry)
 
+    async def time(self) -> float:
+        """Unix seconds by Redis's clock, which open sessions go by."""
+        seconds, micros = await _answer(self._redis.time())
+        return float(seconds + micros / 1e6)
+
     async def idle_sessions(self, idle_since: float, most: int) -> list[str]:
-        """Open sessions without an event since this time (Unix seconds), the longest idle first."""
+        """Open sessions without an event since this time (Unix seconds by Redis's clock), the longest idle first."""
         found = await _answer(
             self._redis.zrange(self._keys.open, "-inf", int(idle_since * 1000), byscore=True, offset=0, num=most)
         )
@@ -155,9 +160,11 @@ class SessionStream:
     async def _call(self, name: str, keys: list[str], args: list[Any]) -> Any:
         return await _answer(self._scripts[name](keys=keys, args=args))
 
-    def _seen(self, day: str) -> tuple[str, str]:
-        yesterday = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=1)
-        return self._keys.seen(day), self._keys.seen(yesterday.date().isoformat())
+    def _seen(self, day: str) -> list[str]:
+        """Where its id may be remembered: on its day, the one before, and the one after, which another sidecar's clock
+        has reached before ours, or ours while this session lay in the spool."""
+        own = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        return [self._keys.seen((own + timedelta(days=days)).date().isoformat()) for days in (0, -1, 1)]
 
 
 @dataclass(frozen=True, slots=True)

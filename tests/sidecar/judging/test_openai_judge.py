@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from captured import a_captured, call, output, until, user
-from judge_server import AT_ONCE, HANG, JudgeServer, Reply, completion, failure, scored
+from judge_server import AT_ONCE, HANG, JudgeServer, Reply, black_hole, completion, failure, scored
 
 from sluicegate.policy import BUILT_IN_RUBRICS, JudgeSettings, Policy
-from sluicegate_sidecar.errors import JudgementFailed, JudgeUnavailable
+from sluicegate_sidecar.errors import JudgementFailed, JudgeUnavailable, RequestRefused
 from sluicegate_sidecar.judging import openai_judge
 from sluicegate_sidecar.judging.openai_judge import OpenAIJudge
 
@@ -144,6 +144,31 @@ async def test_a_refused_connection_is_an_absence(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(JudgeUnavailable):
         await judge.judge(SESSION, Policy())
     await judge.close()
+
+
+async def test_a_black_hole_is_an_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handshake that nobody answers: unavailable, well before the policy's time, and not the session's fault."""
+    monkeypatch.setattr(openai_judge, "RETRIES", 0)
+    monkeypatch.setattr(openai_judge, "CONNECT_SECONDS", 0.2)
+    with black_hole() as url:
+        judge = OpenAIJudge("k", url)
+        with pytest.raises(JudgeUnavailable, match="no connection"):
+            await judge.judge(SESSION, Policy())
+        await judge.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [(413, r"lower spec\.judge\.maxTranscriptChars"), (400, "refused the request"), (422, "refused the request")],
+)
+async def test_a_request_that_is_refused_is_told_apart(
+    endpoint: JudgeServer, judge: OpenAIJudge, status: int, told: str
+) -> None:
+    """Too long, or of a form that the endpoint does not know: asked once, and whose fault it is shows elsewhere."""
+    endpoint.will(failure(status, "max_completion_tokens: unknown field"))
+    with pytest.raises(RequestRefused, match=told):
+        await judge.judge(SESSION, Policy())
+    assert len(endpoint.requests) == 1
 
 
 async def test_a_judge_that_hangs_has_failed(endpoint: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,12 @@ from sluicegate.keys import JUDGES, Keys
 from sluicegate.policy import Budget, Capture, Content, Policy, Price
 from sluicegate.records import FailedJudgement, ScoreRecord
 from sluicegate.revision import judge_revision
-from sluicegate_sidecar.errors import JudgementFailed, JudgeUnavailable, RedisAway, ScoreRefused
+from sluicegate_sidecar.errors import JudgementFailed, JudgeUnavailable, RedisAway, RequestRefused, ScoreRefused
 from sluicegate_sidecar.judging import breaker
 from sluicegate_sidecar.judging import jobs as jobs_module
 from sluicegate_sidecar.judging import worker as worker_module
 from sluicegate_sidecar.judging.jobs import TAKEN_OVER_AFTER_MS, Job, Jobs
+from sluicegate_sidecar.judging.trial import TRIAL
 from sluicegate_sidecar.judging.verdict import Verdict
 from sluicegate_sidecar.judging.worker import CONCURRENCY, MAX_ATTEMPTS, MAX_DELIVERIES, Worker, score_record
 from sluicegate_sidecar.routing.assignment import Attribution
@@ -58,6 +59,8 @@ class Desk:
         self.judge = Told()
         self.scored: list[ScoreRecord] = []
         self.emit_raises: list[Exception] = []
+        self.ends: list[str] = []
+        """How each call of the judge ended."""
         self.limit = ""
         self.asked = 0
 
@@ -65,9 +68,9 @@ class Desk:
         if self.emit_raises:
             raise self.emit_raises.pop(0)
         assert policy is self.policy
-        self.scored.append(record)
         await self.redis.xack(KEYS.queue, JUDGES, job.entry_id)
         await self.redis.xdel(KEYS.queue, job.entry_id)
+        self.scored.append(record)
 
     async def reached(self, budget: Budget) -> str:
         self.asked += 1
@@ -79,7 +82,8 @@ class Desk:
 
     @asynccontextmanager
     async def working(self, name: str = "a") -> AsyncIterator[asyncio.Task[None]]:
-        worker = Worker(Jobs(self.redis, KEYS, name), self.judge, lambda: self.policy, self.emit, self.reached)
+        jobs = Jobs(self.redis, KEYS, name)
+        worker = Worker(jobs, self.judge, lambda: self.policy, self.emit, self.reached, self.ends.append)
         task = asyncio.create_task(worker.run())
         try:
             yield task
@@ -204,6 +208,45 @@ async def test_a_judge_that_is_away_is_waited_for(desk: Desk) -> None:
         await until(lambda: desk.scored)
     assert len(desk.judge.calls) == MAX_ATTEMPTS + 50
     assert await desk.dead() == []
+
+
+async def test_a_session_whose_request_alone_is_refused_is_a_dead_letter(desk: Desk) -> None:
+    """The endpoint takes a trial where it refuses the session to the last attempt: the session is set aside."""
+    desk.judge.raises["long"] = [RequestRefused(f"too long, {i}") for i in range(MAX_ATTEMPTS)]
+    await desk.queue(a_captured("long"))
+    async with desk.working():
+        await eventually(desk.dead)
+    assert await desk.dead() == [("long", f"too long, {MAX_ATTEMPTS - 1}")]
+    assert desk.judge.calls == ["long"] * MAX_ATTEMPTS + [TRIAL.session_id]
+    assert desk.ends == ["RequestRefused"] * MAX_ATTEMPTS + ["verdict"]
+
+
+async def test_a_bad_answer_to_the_trial_is_an_answer(desk: Desk) -> None:
+    """The trial asks whether requests are taken, and nothing of the verdict."""
+    desk.judge.raises["long"] = [RequestRefused("too long") for _ in range(MAX_ATTEMPTS)]
+    desk.judge.raises[TRIAL.session_id] = [JudgementFailed("7 is no score")]
+    await desk.queue(a_captured("long"))
+    async with desk.working():
+        await eventually(desk.dead)
+    assert await desk.dead() == [("long", "too long")]
+
+
+@pytest.mark.parametrize("fault", [RequestRefused("unknown field max_completion_tokens"), JudgeUnavailable("401")])
+async def test_an_endpoint_that_refuses_everybody_buries_nobody(
+    desk: Desk, caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    """More sessions than one worker has in hand, all refused, the trial too: all wait, and are scored when it ends."""
+    names = [f"s-{i}" for i in range(CONCURRENCY + 3)]
+    refused = 2 * MAX_ATTEMPTS
+    for name in names:
+        desk.judge.raises[name] = [RequestRefused("unknown field max_completion_tokens") for _ in range(refused)]
+    desk.judge.raises[TRIAL.session_id] = [fault for _ in range(len(names) * (refused - MAX_ATTEMPTS + 1))]
+    await desk.queue(*map(a_captured, names))
+    async with desk.working():
+        await until(lambda: len(desk.scored) == len(names))
+    assert await desk.dead() == []
+    assert sorted(desk.sessions) == sorted(names)
+    assert ("refuses every request" in caplog.text) is isinstance(fault, RequestRefused)
 
 
 async def test_a_session_that_takes_workers_down_is_a_dead_letter(desk: Desk) -> None:

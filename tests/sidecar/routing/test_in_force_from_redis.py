@@ -1,8 +1,11 @@
 """What is in force, as a sidecar learns it from Redis."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from captured import WARM_SERIES, an_experiment, eventually, until
@@ -16,6 +19,7 @@ from sluicegate.snapshot import VersionedExperiment, VersionedPolicy, pack
 from sluicegate_sidecar.redis_client import connected
 from sluicegate_sidecar.routing import redis_source
 from sluicegate_sidecar.routing.in_force import InForce
+from sluicegate_sidecar.routing.last_good import LastGood
 from sluicegate_sidecar.routing.redis_source import RedisSource
 
 KEYS = Keys("default", "receptionist")
@@ -353,3 +357,32 @@ async def test_redis_away_is_told_once(
     follower.cancel()
     await asyncio.gather(follower, return_exceptions=True)
     assert caplog.text.count("going on with the last snapshot") == 2
+
+
+def _kept_since(last_good: LastGood, at: float) -> bool:
+    kept = last_good.load()
+    return kept is not None and kept.heard_at > at
+
+
+async def test_when_redis_was_heard_is_kept_though_nothing_is_new(
+    redis: Redis, polls_often: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A sidecar that starts while Redis is away takes its snapshot for as old as Redis is silent, not as the change."""
+    monkeypatch.setattr(redis_source, "KEPT_SECONDS", 0.0)
+    await write(redis, 1, 0.5)
+    in_force, last_good = InForce(), LastGood(tmp_path)
+    source = RedisSource(redis, KEYS, in_force, snapshots=True, last_good=last_good)
+    follower = asyncio.create_task(source.follow())
+    try:
+        await until(lambda: in_force.keyed.is_set() and in_force.heard_at < math.inf)
+        for _ in range(2):
+            await until(partial(_kept_since, last_good, in_force.heard_at))
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+    started = InForce()
+    RedisSource(redis, KEYS, started, snapshots=True, last_good=last_good)
+    kept = last_good.load()
+    assert kept
+    assert started.heard_at == kept.heard_at
+    assert weight(started) == 0.5

@@ -103,6 +103,46 @@ async def test_a_full_disk_refuses_and_keeps_what_it_has(tmp_path: Path, monkeyp
     assert [record for record in found if record != b"during"] == [b"before", b"after"]
 
 
+async def test_a_disk_that_fills_in_the_middle_of_a_batch_loses_count_of_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole records that reached the disk before it was full were refused: they are taken back, not counted twice."""
+    spool = Spool(tmp_path)
+    await spool.put(b"before")
+
+    def full(path: Path, packed: bytes, size: int) -> None:
+        with path.open("ab") as segment:
+            segment.write(packed[:-3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("sluicegate_sidecar.sessions.spool._append", full)
+        refused = await asyncio.gather(*(spool.put(b"%d" % n) for n in range(10)), return_exceptions=True)
+    assert [type(outcome) for outcome in refused] == [SpoolFull] * 10
+    await spool.put(b"after")
+    assert len(spool) == 2
+    assert sorted(os.listdir(tmp_path)) == ["000000000001.spool", "lock"]
+    assert await _drained(spool) == [b"before", b"after"]
+    assert len(spool) == 0
+
+
+async def test_a_disk_without_room_for_a_file_refuses_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even an empty segment: refused, with nothing to be drained; and with room again it is taken."""
+    spool = Spool(tmp_path)
+
+    def no_room(path: Path, packed: bytes, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("sluicegate_sidecar.sessions.spool._append", no_room)
+        for _ in range(3):
+            with pytest.raises(SpoolFull):
+                await spool.put(b"x")
+    assert await _drained(spool) == []
+    await spool.put(b"y")
+    assert await _drained(spool) == [b"y"]
+
+
 async def test_records_put_during_a_drain_are_not_lost(tmp_path: Path) -> None:
     """Puts and drains at the same time: every record comes out once, in the order of its putting."""
     spool = Spool(tmp_path)

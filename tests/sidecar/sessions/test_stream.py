@@ -88,6 +88,15 @@ async def test_an_id_is_forgotten_after_the_next_day(redis: Redis, stream: Sessi
     assert (await stream.record(later, sampled=True)).outcome == "accepted"
 
 
+async def test_an_id_is_known_from_the_next_day(redis: Redis, stream: SessionStream) -> None:
+    """Another sidecar took it just after midnight, and ours has it from before: by its clock, or in its spool."""
+    await stream.record(replace(a_captured("s-1"), recorded_day=TOMORROW), sampled=True)
+    assert (await stream.record(a_captured("s-1"), sampled=True)).outcome == "duplicate"
+    start = Append(session=replace(a_captured("s-1"), items=()), sampled=True, sequence=1, at=NOW)
+    assert (await stream.apply(start, NOW)).closed
+    assert await account(redis) == {"acknowledged": 1}
+
+
 async def test_the_day_before_is_that_of_the_calendar(stream: SessionStream) -> None:
     """Over the end of a month, of February and of a year."""
     for before, after in (("2026-01-31", "2026-02-01"), ("2028-02-29", "2028-03-01"), ("2025-12-31", "2026-01-01")):
