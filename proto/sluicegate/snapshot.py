@@ -1,11 +1,13 @@
 """What the sidecars of an agent need to know, versioned, and its form in Redis.
 
 A hash with four fields: `policy` and `experiment` hold a `Versioned` value each; `gates` holds what the score script
-needs of the policy, and nothing else, because it is decoded at every score; `revision` counts the writes, as a hint
-that there is something to fetch.
+needs of the policy, and nothing else, because it is decoded at every score (`pack_table`);
+`revision` counts the writes, as a hint that there is something to fetch.
 """
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -13,6 +15,8 @@ from sluicegate.experiment import ExperimentInForce
 from sluicegate.policy import GateRule, Policy
 from sluicegate.revision import judge_revision
 
+KEPT = 8
+"""Policies whose table is remembered: every score asks for that of its own."""
 MAX_JUDGE_LAG_MS = 600_000
 """A session that waited longer for the judge makes every gate that is OK unknown."""
 
@@ -53,7 +57,9 @@ class GateTable:
     gates: tuple[GateRule, ...]
 
 
+@lru_cache(maxsize=KEPT)
 def gate_table(policy: Policy) -> GateTable:
+    """What the score script needs of a policy."""
     return GateTable(
         revision=judge_revision(policy),
         window_seconds=policy.window.seconds,
@@ -62,6 +68,20 @@ def gate_table(policy: Policy) -> GateTable:
         metrics=policy.metrics,
         gates=policy.gates,
     )
+
+
+@lru_cache(maxsize=KEPT)
+def pack_table(table: GateTable) -> bytes:
+    """A table as the script decodes it at every score: an array of what each needs, and the rules in full as a text.
+
+    The second element is another word for the same rules, twelve hex digits over that text.
+    """
+    rules = msgspec.json.encode(table.gates)
+    edition = hashlib.sha256(rules).hexdigest()[:12]
+    floors = [rule.min for rule in table.gates]
+    gated = [rule.metric for rule in table.gates]
+    numbers = [table.window_seconds, table.min_sessions, table.max_lag_ms]
+    return msgspec.msgpack.encode([table.revision, edition, *numbers, table.metrics, gated, floors, rules.decode()])
 
 
 def pack(value: object) -> bytes:

@@ -4,11 +4,12 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from ramps import BROKEN, KEYS, NOW, a_halt, a_reading, a_record, an_experiment, edited, gates
+from ramps import BROKEN, KEYS, NOW, a_halt, a_reading, a_record, an_experiment, edited
 from redis.asyncio import Redis
 
 from sluicegate.experiment import ExperimentInForce
 from sluicegate.policy import Budget, Policy
+from sluicegate.reading import StoredGate, StoredGates, pack_sums
 from sluicegate.records import GateEvent
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.scores import Scores
@@ -21,6 +22,27 @@ from sluicegate_sidecar.routing.redis_source import RedisSource
 RESOURCE = an_experiment()
 POLICY = Policy()
 WARM = "warmer-greeting/1/warm"
+STORED_GATES = pack(
+    StoredGates(
+        calm="",
+        revision="r1",
+        control="",
+        gates={
+            "tone": StoredGate(
+                state="OK",
+                reason="",
+                latched=False,
+                since=0,
+                action="Alert",
+                threshold=3.5,
+                severity="critical",
+                place=2,
+            )
+        },
+    )
+)
+STORED_SUMS = pack_sums(int(NOW * 1000), [20, 0, 0, 0, 20, 90, 410])
+"""Twenty sessions: no average, and a tone of 4.5."""
 SECONDS = itertools.count(1_700_000_000)
 
 
@@ -54,7 +76,7 @@ async def scored(redis: Redis, count: int, step: int, name: str = "") -> None:
             told = {"caller_hash": session_id, "assigned_at": float(at), "weight": 0.5}
             record = a_record(session_id, variant, step, scores={"task_completion": score}, **told)
             pipe.xadd(KEYS.log, {"d": pack(record)}, id=f"{at * 1000}-0")
-    pipe.hset(KEYS.gates, WARM, pack(gates()))
+    pipe.hset(KEYS.gates, WARM, STORED_GATES).hset(KEYS.sums, WARM, STORED_SUMS)
     await pipe.execute()
 
 
@@ -169,7 +191,8 @@ async def test_a_new_run_does_not_inherit_scores(redis: Redis, desk: Desk) -> No
     await desk.look(RESOURCE, POLICY, NOW)
     await scored(redis, 30, 0)
     second = an_experiment(run_id="2")
-    await redis.hset(KEYS.gates, "warmer-greeting/2/warm", pack(gates()))
+    await redis.hset(KEYS.gates, "warmer-greeting/2/warm", STORED_GATES)
+    await redis.hset(KEYS.sums, "warmer-greeting/2/warm", STORED_SUMS)
     for _ in range(2):
         state = await desk.look(second, POLICY, NOW)
     assert state is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from sluicegate.gate import GateState, UnknownReason
 from sluicegate.keys import Keys
-from sluicegate.records import GateReading, Halt, ScoreRecord, SeriesGates
+from sluicegate.records import GateReading, Halt, ScoreRecord
 from sluicegate.resources.experiment import ExperimentResource
 from sluicegate.resources.load import load
 
@@ -62,13 +62,6 @@ def a_reading(state: GateState = "OK", reason: UnknownReason = "", **changes: An
 
 
 BROKEN = a_reading("Broken", mean=2.25, count=15)
-
-
-def gates(at: float = NOW, sessions: int = 20, **readings: GateReading) -> SeriesGates:
-    """The gates of a series as of `at`, in Unix seconds; without readings, one gate that is OK."""
-    return SeriesGates(
-        at=int(at * 1000), revision="r1", sessions=sessions, gates=readings or {"overall_average": a_reading()}
-    )
 
 
 def a_halt(variant: str = "warm", run_id: str = "1") -> Halt:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sluicegate.keys import Keys
+from sluicegate.reading import series_gates
 from sluicegate.records import FailedJudgement, GateEvent, Halt, ScoreRecord, SeriesGates
 from sluicegate_operator.analysis.arrival import Arrival
 from sluicegate_operator.errors import RedisAway
@@ -62,11 +63,12 @@ class Scores:
     async def gates(self) -> tuple[dict[str, SeriesGates], dict[str, Halt]]:
         """The gates and the halts, by series."""
         try:
-            gates, halts = await self._redis.pipeline().hgetall(self._keys.gates).hgetall(self._keys.halts).execute()
+            pipe = self._redis.pipeline().hgetall(self._keys.gates).hgetall(self._keys.sums)
+            gates, sums, halts = await pipe.hgetall(self._keys.halts).execute()
         except (RedisError, OSError) as error:
             raise RedisAway(f"the gates cannot be read: {error}") from error
         return (
-            {series.decode(): msgspec.msgpack.decode(of, type=SeriesGates) for series, of in gates.items()},
+            series_gates(gates, sums),
             {series.decode(): msgspec.msgpack.decode(halt, type=Halt) for series, halt in halts.items()},
         )
 

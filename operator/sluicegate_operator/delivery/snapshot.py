@@ -10,7 +10,7 @@ from sluicegate.experiment import ExperimentInForce
 from sluicegate.keys import Keys
 from sluicegate.policy import Policy
 from sluicegate.records import Notice
-from sluicegate.snapshot import VersionedExperiment, VersionedPolicy, gate_table, pack
+from sluicegate.snapshot import VersionedExperiment, VersionedPolicy, gate_table, pack, pack_table
 from sluicegate_operator.errors import Outrun, RedisAway, Unreadable
 from sluicegate_operator.rollout.state import RolloutState
 
@@ -49,7 +49,7 @@ class Delivery:
                 "policy",
                 expected,
                 pack(VersionedPolicy(version=version, policy=policy)),
-                pack(gate_table(policy)),
+                pack_table(gate_table(policy)),
                 "",
                 "",
             ]

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from sluicegate.keys import Keys
+from sluicegate.reading import series_gates
 from sluicegate.records import Halt, ScoreRecord, SeriesGates
-from sluicegate.snapshot import GateTable, pack
+from sluicegate.snapshot import GateTable, pack, pack_table
 from sluicegate_sidecar.errors import RedisAway, ScoreRefused
 
-T = TypeVar("T")
-
+PARTS = ("call", "window", "gates", "score")
+"""Of the score script, in the order of their names for each other."""
 SERVER_CLOCK = "*"
 REFUSED = "REFUSED "
 """What the script's own error replies start with."""
@@ -35,6 +36,12 @@ class Outcome:
     """False also for a score that came after its window, or of a judge revision that is no longer in force."""
 
 
+def script() -> str:
+    """The source of the score script. Within a function Lua makes the others faster than at the top of a script."""
+    call, *parts = (files(__package__).joinpath(f"{part}.lua").read_text() for part in PARTS)
+    return "\n".join([call, "local function run()", *parts, "end", "return run()"])
+
+
 class Windows:
     """The sliding windows of one agent, and the gates and halts that rest on them.
 
@@ -46,7 +53,7 @@ class Windows:
         self._redis = redis
         self._keys = keys
         self._group = group
-        self._script = redis.register_script(files(__package__).joinpath("window.lua").read_text())
+        self._script = redis.register_script(script())
 
     async def score(
         self, entry_id: str, recorded_day: str, record: ScoreRecord, table: GateTable, *, log_id: str = SERVER_CLOCK
@@ -80,21 +87,29 @@ class Windows:
 
     async def readings(self) -> dict[str, SeriesGates]:
         """Series → its gates, as of its last score or tick."""
-        return await self._decoded(self._keys.gates, SeriesGates)
+        try:
+            gates, sums = await self._redis.pipeline().hgetall(self._keys.gates).hgetall(self._keys.sums).execute()
+        except (RedisError, OSError) as error:
+            raise RedisAway(f"Redis did not give {self._keys.gates}: {error}") from error
+        return series_gates(gates, sums)
 
     async def halts(self) -> dict[str, Halt]:
         """Series → why it is shut out."""
-        return await self._decoded(self._keys.halts, Halt)
+        try:
+            fields = cast(dict[bytes, bytes], await self._redis.hgetall(self._keys.halts))
+        except (RedisError, OSError) as error:
+            raise RedisAway(f"Redis did not give {self._keys.halts}: {error}") from error
+        return {series.decode(): msgspec.msgpack.decode(packed, type=Halt) for series, packed in fields.items()}
 
     async def _run(
         self, mode: str, table: GateTable, log_id: str, more_keys: list[str], more_args: list[str | bytes]
     ) -> list[bytes | int]:
         at = self._keys
         window = at.window(table.revision, table.window_seconds)
-        keys = [at.queue, at.log, at.events, at.gates, at.halts, at.snapshot, window, *more_keys]
+        keys = [at.queue, at.log, at.events, at.gates, at.sums, at.halts, at.snapshot, window, *more_keys]
         try:
             answer: list[bytes | int] = await self._script(
-                keys=keys, args=[mode, log_id, at.notices, pack(table), *more_args]
+                keys=keys, args=[mode, log_id, at.notices, pack_table(table), *more_args]
             )
         except ResponseError as error:
             if str(error).startswith(REFUSED):
@@ -103,10 +118,3 @@ class Windows:
         except (RedisError, OSError) as error:
             raise RedisAway(f"no answer from Redis to a {mode} on {at.log}: {error}") from error
         return answer
-
-    async def _decoded(self, key: str, kind: type[T]) -> dict[str, T]:
-        try:
-            fields = cast(dict[bytes, bytes], await self._redis.hgetall(key))
-        except (RedisError, OSError) as error:
-            raise RedisAway(f"Redis did not give {key}: {error}") from error
-        return {series.decode(): msgspec.msgpack.decode(packed, type=kind) for series, packed in fields.items()}

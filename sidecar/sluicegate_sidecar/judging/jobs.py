@@ -37,6 +37,7 @@ class Jobs:
         self._keys = keys
         self._consumer = consumer
         self._bury = redis.register_script(files(__package__).joinpath("bury.lua").read_text())
+        self._keep = redis.register_script(files(__package__).joinpath("keep.lua").read_text())
         self._leave = redis.register_script(files(__package__).joinpath("leave.lua").read_text())
 
     async def take(self, count: int) -> list[Job]:
@@ -85,12 +86,7 @@ class Jobs:
         if not entry_ids:
             return
         try:
-            mine = await self._redis.xpending_range(
-                self._keys.queue, JUDGES, min="-", max="+", count=10 * len(entry_ids), consumername=self._consumer
-            )
-            ids = [entry["message_id"] for entry in mine if entry["message_id"].decode() in set(entry_ids)]
-            if ids:
-                await self._redis.xclaim(self._keys.queue, JUDGES, self._consumer, 0, ids, idle=0, justid=True)
+            await self._keep(keys=[self._keys.queue], args=[JUDGES, self._consumer, *entry_ids])
         except (RedisError, OSError) as error:
             raise RedisAway(f"Redis took no sign of life: {error}") from error
 

@@ -13,8 +13,7 @@ import msgspec
 
 from sluicegate.policy import Budget, Policy
 from sluicegate.records import FailedJudgement, ScoreRecord
-from sluicegate.revision import judge_revision
-from sluicegate.snapshot import pack
+from sluicegate.snapshot import gate_table, pack
 from sluicegate_sidecar.ending import ending
 from sluicegate_sidecar.errors import (
     JudgementFailed,
@@ -254,7 +253,7 @@ def score_record(session: CapturedSession, verdict: Verdict, cut: bool, policy: 
         truncated=cut,
         scores=verdict.scores,
         reasons=verdict.reasons if policy.capture.content != "none" else {},
-        judge_revision=judge_revision(policy),
+        judge_revision=gate_table(policy).revision,
         judge_model=verdict.model,
         prompt_tokens=verdict.prompt_tokens,
         completion_tokens=verdict.completion_tokens,

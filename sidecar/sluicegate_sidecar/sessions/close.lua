@@ -16,17 +16,10 @@ end
 if idle_since ~= '' and tonumber(redis.call('ZSCORE', open, session_id) or 0) > tonumber(idle_since) then
   return 'active'
 end
-if payload ~= '' and redis.call('XLEN', queue) >= tonumber(longest) then
+if is_full(queue, payload, longest) then
   return 'full'
 end
 redis.call('ZREM', open, session_id)
 redis.call('DEL', open_session)
-if payload == '' then
-  redis.call('HSET', seen, session_id, 'n')
-  redis.call('HINCRBY', account, 'not_sampled', 1)
-else
-  redis.call('XADD', queue, '*', 'd', payload)
-  redis.call('HSET', seen, session_id, 'q')
-end
-redis.call('EXPIRE', seen, remember)
+finish(seen, queue, account, session_id, payload, remember)
 return 'closed'

@@ -3,24 +3,17 @@
 -- ARGV: session id, payload ('' = not sampled), longest queue, seconds to remember the id
 -- Returns 'accepted', 'duplicate-sampled', 'duplicate-unsampled' or 'full'.
 local seen_today, seen_yesterday, seen_tomorrow, queue, account, open, open_session = unpack(KEYS)
-local session_id, payload, longest, remember = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local session_id, payload, longest, remember = unpack(ARGV)
 
 local before = redis.call('HGET', seen_today, session_id) or redis.call('HGET', seen_yesterday, session_id)
   or redis.call('HGET', seen_tomorrow, session_id)
 if before then
   return before == 'n' and 'duplicate-unsampled' or 'duplicate-sampled'
 end
-if payload ~= '' and redis.call('XLEN', queue) >= longest then
+if is_full(queue, payload, longest) then
   return 'full'
 end
-if payload == '' then
-  redis.call('HSET', seen_today, session_id, 'n')
-  redis.call('HINCRBY', account, 'not_sampled', 1)
-else
-  redis.call('XADD', queue, '*', 'd', payload)
-  redis.call('HSET', seen_today, session_id, 'q')
-end
-redis.call('EXPIRE', seen_today, remember)
+finish(seen_today, queue, account, session_id, payload, remember)
 -- A session that was open until now is counted already; the whole transcript takes the place of its items.
 if redis.call('ZREM', open, session_id) == 1 then
   redis.call('DEL', open_session)

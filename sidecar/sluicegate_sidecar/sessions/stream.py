@@ -23,6 +23,8 @@ MOST_LATE = 10_000
 REMEMBER_SECONDS = 8 * 24 * 3600
 """How long a session id is known as a duplicate, at least: looked for on three days, kept for as long as a
 session may wait for its judge."""
+SCRIPTS = {"record": ("finish", "record"), "append": ("append",), "close": ("finish", "close")}
+"""Each with its parts, in their order."""
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 _COMPRESSOR = zstandard.ZstdCompressor(level=3)
 """To make one for each session would cost as much as to use it. For one thread: that of the event loop."""
@@ -47,7 +49,7 @@ class SessionStream:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._scripts = {name: _script(redis, name) for name in ("record", "append", "close")}
+        self._scripts = {name: _script(redis, *parts) for name, parts in SCRIPTS.items()}
 
     async def apply(self, operation: Operation, now: float, *, gaps: bool = False) -> Kept:
         """Acknowledges an operation. Raises RedisAway or QueueFull, and then nothing was kept.
@@ -181,8 +183,8 @@ class OpenSession:
         return int(self.last_entry.rpartition(b"-")[2]) - 1
 
 
-def _script(redis: Redis, name: str) -> Any:
-    return redis.register_script(files(__package__).joinpath(f"{name}.lua").read_text())
+def _script(redis: Redis, *parts: str) -> Any:
+    return redis.register_script("\n".join(files(__package__).joinpath(f"{part}.lua").read_text() for part in parts))
 
 
 async def _answer(reply: Awaitable[Any]) -> Any:

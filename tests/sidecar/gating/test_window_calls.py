@@ -3,7 +3,6 @@
 import asyncio
 import random
 from dataclasses import fields, replace
-from importlib.resources import files
 from itertools import count
 from typing import Any
 
@@ -16,10 +15,11 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from sluicegate.keys import AGENT_SERIES, JUDGES, Keys
 from sluicegate.policy import OVERALL, JudgeSettings, Policy, Window
-from sluicegate.records import GateEvent, GateReading, Halt, Notice, ScoreRecord, SeriesGates
-from sluicegate.snapshot import gate_table, pack
+from sluicegate.reading import StoredGate, StoredGates
+from sluicegate.records import GateEvent, GateReading, Halt, Notice, ScoreRecord
+from sluicegate.snapshot import gate_table, pack, pack_table
 from sluicegate_sidecar.errors import RedisAway, ScoreRefused
-from sluicegate_sidecar.gating.window import Outcome, Windows
+from sluicegate_sidecar.gating.window import Outcome, Windows, script
 from sluicegate_sidecar.redis_client import connected
 
 KEYS = Keys("default", "concierge")
@@ -75,10 +75,10 @@ async def score(redis: Redis, windows: Windows, record: ScoreRecord, at: int = 0
 
 async def score_raw(redis: Redis, entry_id: str, packed: bytes) -> Any:
     """The script itself, with a record that `Windows` would not have sent."""
-    script = redis.register_script(files("sluicegate_sidecar.gating").joinpath("window.lua").read_text())
+    run = redis.register_script(script())
     window = KEYS.window(TABLE.revision, TABLE.window_seconds)
-    keys = [KEYS.queue, KEYS.log, KEYS.events, KEYS.gates, KEYS.halts, KEYS.snapshot, window, KEYS.seen(DAY)]
-    return await script(keys=keys, args=["score", "*", KEYS.notices, pack(TABLE), JUDGES, entry_id, packed])
+    keys = [KEYS.queue, KEYS.log, KEYS.events, KEYS.gates, KEYS.sums, KEYS.halts, KEYS.snapshot, window, KEYS.seen(DAY)]
+    return await run(keys=keys, args=["score", "*", KEYS.notices, pack_table(TABLE), JUDGES, entry_id, packed])
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes]:
@@ -279,9 +279,39 @@ async def test_a_halt_outlives_its_window(redis: Redis, windows: Windows) -> Non
     assert set(halts) == {WARM}
     await windows.tick(TABLE, log_id=f"{START_MS + 3_700_000}-0")
     assert await windows.readings() == {}
+    assert not await redis.exists(KEYS.gates, KEYS.sums)
     last = (await events(redis))[-1]
     assert (last.before, last.after, last.reading.count, last.reading.latched) == ("Broken", "Unknown", 0, False)
     assert await windows.halts() == halts
+
+
+async def test_a_control_that_is_learned_of_late_counts_at_a_tick(redis: Redis, windows: Windows) -> None:
+    """The gates were OK before a session named its control, and after; then the good sessions leave the window."""
+    for _ in range(60):
+        await score(redis, windows, a_record(5, control=""))
+    for _ in range(10):
+        await score(redis, windows, a_record(1, 1_800), 1_800)
+    assert (await reading(windows)).state == "OK"
+    await windows.tick(TABLE, log_id=f"{START_MS + 3_700_000}-0")
+    assert set(await windows.halts()) == {WARM}
+
+
+async def test_the_judge_lags_from_one_moment_to_the_next(redis: Redis, windows: Windows) -> None:
+    """A session that has waited for ten minutes is not late yet; a millisecond later it is, and the gates say so."""
+    await redis.xadd(KEYS.queue, {"d": b""}, id=f"{START_MS}-1")
+    for _ in range(10):
+        await score(redis, windows, a_record(5))
+    states = []
+    for later in (TABLE.max_lag_ms, TABLE.max_lag_ms + 1):
+        await windows.tick(TABLE, log_id=f"{START_MS + later}-0")
+        states.append(((await reading(windows)).state, (await reading(windows)).reason))
+    assert states == [("OK", ""), ("Unknown", "JudgeLag")]
+
+
+async def test_a_replay_may_begin_at_the_beginning_of_time(redis: Redis, windows: Windows) -> None:
+    """The ids of a log need not be of our days: nobody waits since before the first of them."""
+    outcome = await windows.score(await waiting(redis), DAY, a_record(5, ended_at=0.0), TABLE, log_id="1-1")
+    assert (outcome.kind, outcome.in_window) == ("scored", True)
 
 
 async def test_a_tick_never_runs_behind_the_log(redis: Redis, windows: Windows) -> None:
@@ -303,7 +333,7 @@ async def test_a_window_never_moves_back(redis: Redis, windows: Windows) -> None
 
 async def test_a_tick_with_another_table_than_the_one_in_force_does_nothing(redis: Redis, windows: Windows) -> None:
     """A sidecar with an old snapshot neither moves the window nor closes a gate."""
-    await redis.hset(KEYS.snapshot, "gates", pack(TABLE))
+    await redis.hset(KEYS.snapshot, "gates", pack_table(TABLE))
     await score(redis, windows, a_record())
     before = await everything(redis)
     for other in (gate_table(Policy(window=Window(seconds=60))), replace(TABLE, revision="older")):
@@ -316,7 +346,7 @@ async def test_each_judge_revision_has_a_window_of_its_own(redis: Redis, windows
     for _ in range(10):
         await score(redis, windows, a_record(1))
     stricter = gate_table(Policy(judge=JudgeSettings(model="another")))
-    await redis.hset(KEYS.snapshot, "gates", pack(stricter))
+    await redis.hset(KEYS.snapshot, "gates", pack_table(stricter))
     record = a_record(5, judge_revision=stricter.revision)
     await windows.score(await waiting(redis), DAY, record, stricter, log_id=f"{START_MS + 1000}-9999999")
     series = (await windows.readings())[WARM]
@@ -325,6 +355,16 @@ async def test_each_judge_revision_has_a_window_of_its_own(redis: Redis, windows
         ("Unknown", "Broken"),
         ("Broken", "Unknown"),
     ]
+
+
+async def test_gates_that_say_the_same_under_another_judge_say_whose_they_are(redis: Redis, windows: Windows) -> None:
+    """Too few sessions before, too few after: no gate changed, but the revision is the new one's."""
+    await score(redis, windows, a_record(5))
+    other = gate_table(Policy(judge=JudgeSettings(model="another")))
+    await redis.hset(KEYS.snapshot, "gates", pack_table(other))
+    record = a_record(5, judge_revision=other.revision)
+    await windows.score(await waiting(redis), DAY, record, other, log_id=f"{START_MS + 1000}-9999999")
+    assert (await windows.readings())[WARM].revision == other.revision
 
 
 async def test_a_score_after_its_window_is_logged_and_not_counted(redis: Redis, windows: Windows) -> None:
@@ -394,7 +434,7 @@ async def test_a_halt_that_cannot_be_published_is_a_halt(redis: Redis, windows: 
 
 
 async def test_what_is_written_is_what_is_read(redis: Redis, windows: Windows) -> None:
-    """Gates, events, halts and notices have the fields of their records, no more; only an unknown mean is left out."""
+    """Gates, events, halts and notices have the fields of their records, no more."""
     async with redis.pubsub() as subscription:
         await subscription.subscribe(KEYS.notices)
         for _ in range(10):
@@ -403,7 +443,6 @@ async def test_what_is_written_is_what_is_read(redis: Redis, windows: Windows) -
     notice = msgspec.msgpack.decode(messages[1]["data"], type=Notice)
     assert notice.halt == (await windows.halts())[WARM]
     packed = {
-        SeriesGates: await redis.hget(KEYS.gates, WARM),
         Halt: await redis.hget(KEYS.halts, WARM),
         GateEvent: (await redis.xrange(KEYS.events))[0][1][b"d"],
     }
@@ -411,8 +450,11 @@ async def test_what_is_written_is_what_is_read(redis: Redis, windows: Windows) -
     for kind, told in raw.items():
         assert set(told) == {field.name for field in fields(kind)}
     names = {field.name for field in fields(GateReading)}
-    assert set(raw[GateEvent]["reading"]) == set(raw[SeriesGates]["gates"][OVERALL]) == names
-    assert set(raw[SeriesGates]["gates"]["tone"]) == names - {"mean", "lower", "upper"}
+    assert set(raw[GateEvent]["reading"]) == names
+    stored = msgspec.msgpack.decode(await redis.hget(KEYS.gates, WARM))
+    assert len(stored) == len(StoredGates.__struct_fields__)
+    assert {len(gate) for gate in stored[-1].values()} == {len(StoredGate.__struct_fields__)}
+    assert ((await reading(windows, "tone")).count, (await reading(windows, "tone")).mean) == (0, None)
 
 
 async def test_redis_away_is_said_as_such(redis: Redis) -> None:

@@ -13,7 +13,7 @@ from sluicegate.gate import OVERALL_SCALE, GateState, GateStatus, Summary, confi
 from sluicegate.keys import AGENT_SERIES, JUDGES, Keys, series
 from sluicegate.policy import DEFAULT_GATES, OVERALL, Action, GateRule, JudgeSettings, Policy, Window
 from sluicegate.records import GateEvent, GateReading, Halt, ScoreRecord, SeriesGates
-from sluicegate.snapshot import GateTable, gate_table, pack
+from sluicegate.snapshot import GateTable, gate_table, pack_table
 from sluicegate_sidecar.gating.window import Windows
 from sluicegate_sidecar.redis_client import connected
 
@@ -325,7 +325,7 @@ async def _compare(valkey_url: str, steps: list[tuple[int, Score | Switch | Wait
     reference = Reference()
     async with connected(valkey_url, KEYS) as redis:
         await redis.flushall()
-        await redis.hset(KEYS.snapshot, "gates", pack(reference.table))
+        await redis.hset(KEYS.snapshot, "gates", pack_table(reference.table))
         windows = Windows(redis, KEYS, JUDGES)
         for number, (later, step) in enumerate(steps):
             reference.now += later
@@ -345,7 +345,7 @@ async def _take(
             reference.tick()
         case Switch(table):
             reference.table = TABLES[table]
-            await redis.hset(KEYS.snapshot, "gates", pack(reference.table))
+            await redis.hset(KEYS.snapshot, "gates", pack_table(reference.table))
         case Wait(begin):
             if reference.waiting_since is not None:
                 await redis.xdel(KEYS.queue, f"{reference.waiting_since}-1")

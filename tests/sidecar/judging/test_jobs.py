@@ -154,6 +154,17 @@ async def test_a_sign_of_life_takes_nothing_back(redis: Redis) -> None:
     assert await owners(redis) == {entry_id: "quick"}
 
 
+async def test_a_sign_of_life_and_a_takeover_at_once_leave_one_owner(redis: Redis) -> None:
+    """Whichever comes first: who was given the job has it."""
+    slow, quick = await worker(redis, "slow"), await worker(redis, "quick")
+    (entry_id,) = await queued(redis, b"payload")
+    await slow.take(1)
+    for _ in range(20):
+        await silence(redis, "slow", entry_id)
+        taken, _ = await asyncio.gather(quick.take(1), slow.keep([entry_id]))
+        assert await owners(redis) == {entry_id: "quick" if taken else "slow"}
+
+
 async def test_a_sign_of_life_for_nothing_is_nothing(redis: Redis) -> None:
     """Neither an empty hand nor an id that is not pending brings anything about."""
     jobs = await worker(redis, "a")
