@@ -65,7 +65,6 @@ READY_SECONDS = 10.0
 """An agent is never kept from starting for longer, Redis or not."""
 GRACE_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
 TICK_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ async def serve(config: Config, *, with_parent: bool) -> None:
     in_force, keys = InForce(), Keys(config.namespace, config.agent)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(connected(config.redis_url, keys))
-        keeper = Keeper(SessionStream(redis, keys), open_spool(config, stack), in_force.clock.now)
+        keeper = Keeper(SessionStream(redis, keys, config.limits), open_spool(config, stack), in_force.clock.now)
         followers = follow(config, redis, keys, in_force)
         telemetry = Telemetry()
         stack.callback(telemetry.close)
@@ -150,7 +149,7 @@ async def judge(config: Config, *, with_parent: bool) -> None:
             await in_force.loaded.wait()
             await worker.run()
 
-        sessions = SessionStream(redis, keys)
+        sessions = SessionStream(redis, keys, config.limits)
         await stack.enter_async_context(background(lambda: tick(windows, in_force)))
         await stack.enter_async_context(background(lambda: reaper.reap(sessions, config.idle_seconds)))
         await stack.enter_async_context(background(judging))
@@ -163,11 +162,11 @@ def build_server(
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """The gRPC server with all its services, not yet bound. Health says NOT_SERVING until told otherwise."""
     # Without so_reuseport=0 a second sidecar could bind the same port and take half of the calls, unnoticed.
-    options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_REQUEST_BYTES)]
+    options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", config.limits.request_bytes)]
     server = grpc.aio.server(options=options)
     guarded = cast(grpc.aio.Server, Guarded(server))
     pins, clock = Pins(), in_force.clock.now
-    router, recorder = Router(in_force, pins), Recorder(in_force, pins, keeper, telemetry.redacted)
+    router, recorder = Router(in_force, pins), Recorder(in_force, pins, keeper, telemetry.redacted, config.limits)
     assigns = AssignmentServicer(config.agent, router, telemetry, clock)
     assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(assigns, guarded)
     takes = SessionServicer(config.agent, recorder, Feedback(redis, keys), telemetry, clock)
@@ -206,7 +205,7 @@ def open_spool(config: Config, stack: AsyncExitStack) -> Spool | None:
     if not config.state:
         log.warning("SLUICEGATE_STATE is not set: no session is taken while Redis is away")
         return None
-    spool = Spool(Path(config.state) / "spool")
+    spool = Spool(Path(config.state) / "spool", config.limits.spool_bytes)
     stack.callback(spool.close)
     return spool
 

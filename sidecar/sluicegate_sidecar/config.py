@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sluicegate_sidecar.errors import ConfigError
+from sluicegate_sidecar.limits import Limits, read_limits
 
 PREFIX = "SLUICEGATE_"
 DEFAULTS = {
@@ -18,6 +19,7 @@ DEFAULTS = {
     "SLUICEGATE_JUDGE": "inline",
     "SLUICEGATE_STATE": "",
     "SLUICEGATE_IDLE_SECONDS": "1800",
+    "SLUICEGATE_LIMITS": "",
 }
 """Every setting and its default; SLUICEGATE_AGENT has none and must be given."""
 
@@ -50,6 +52,7 @@ class Config:
     """A folder for the spool; empty: no session is taken while Redis is away."""
     idle_seconds: int
     """An open session without an event for so long is closed as abandoned."""
+    limits: Limits
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -71,6 +74,7 @@ class Config:
             judge=_judge("SLUICEGATE_JUDGE", setting("SLUICEGATE_JUDGE")),
             state=setting("SLUICEGATE_STATE"),
             idle_seconds=_seconds("SLUICEGATE_IDLE_SECONDS", setting("SLUICEGATE_IDLE_SECONDS")),
+            limits=_limits("SLUICEGATE_LIMITS", setting("SLUICEGATE_LIMITS")),
         )
 
 
@@ -130,6 +134,13 @@ def _seconds(name: str, value: str) -> int:
     if not is_number or not 1 <= int(value) <= 86_400:
         raise ConfigError(f"{name}: {value!r} is not a whole number of seconds from 1 to 86400")
     return int(value)
+
+
+def _limits(name: str, value: str) -> Limits:
+    try:
+        return read_limits(value)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _judge(name: str, value: str) -> Literal["inline", "off"]:

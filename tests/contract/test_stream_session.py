@@ -176,8 +176,8 @@ async def test_a_whole_transcript_takes_the_place_of_an_open_session(served: Sid
         ([start("s"), item(2)], "OUT_OF_RANGE sequence: "),
         ([start("s"), end(2)], "OUT_OF_RANGE sequence: "),
         ([start("s"), end(1, session_pb2.END_REASON_ABANDONED)], "INVALID_ARGUMENT end.end_reason: "),
-        ([start("s"), item(1, "x" * 65_537)], "RESOURCE_EXHAUSTED item: "),
-        ([start("s"), *(item(n, "x" * 65_000) for n in range(1, 18))], "RESOURCE_EXHAUSTED item: "),
+        ([start("s"), item(1, "x" * 65_537)], "INVALID_ARGUMENT item: "),
+        ([start("s"), *(item(n, "x" * 65_000) for n in range(1, 18))], "INVALID_ARGUMENT item: "),
     ],
 )
 async def test_an_event_that_cannot_be_taken_names_the_field(

@@ -116,17 +116,17 @@ BAD_SESSIONS = {
     ),
     "too many items": (
         session_pb2.Session(session_id="s", items=[MESSAGE] * 2_001),
-        "RESOURCE_EXHAUSTED",
+        "INVALID_ARGUMENT",
         "session.items",
     ),
     "large item": (
         session_pb2.Session(session_id="s", items=[says(session_pb2.ROLE_USER, "x" * 65_537)]),
-        "RESOURCE_EXHAUSTED",
+        "INVALID_ARGUMENT",
         "session.items[0]",
     ),
     "large session": (
         session_pb2.Session(session_id="s", items=[says(session_pb2.ROLE_USER, "x" * 65_000)] * 17),
-        "RESOURCE_EXHAUSTED",
+        "INVALID_ARGUMENT",
         "session.items",
     ),
     "ends first": (
@@ -254,3 +254,17 @@ async def test_messages_of_the_wire_are_fit_for_any_language(channel: grpc.aio.C
             assert config["parameters"] == {"temperature": 0.4, "topK": 3.0}
             return
     raise AssertionError("no caller of a hundred got the treatment at 20 %")
+
+
+async def test_limits_that_are_set_hold(valkey_url: str, redis: Redis, tmp_path: Path) -> None:
+    """A session over the default limits is taken where they were raised, and one over the lowered ones is refused."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    limits = "session_bytes=4194304,item_bytes=3000000,session_items=2"
+    async with (
+        sidecar(valkey_url, "receptionist", config=str(tmp_path), limits=limits) as running,
+        grpc.aio.insecure_channel(running.target) as channel,
+    ):
+        large = session_pb2.Session(session_id="s", items=[says(session_pb2.ROLE_USER, "x" * 3_000_000)])
+        assert (await _record(channel, large)).outcome == session_pb2.RECORD_OUTCOME_ACCEPTED
+        with pytest.raises(grpc.aio.AioRpcError, match="3 items; a session has at most 2"):
+            await _record(channel, session_pb2.Session(session_id="t", items=[MESSAGE] * 3))

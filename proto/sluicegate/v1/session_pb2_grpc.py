@@ -60,8 +60,9 @@ class SessionServiceServicer:
         """RecordSession takes a whole transcript at the end of a session. The sidecar adds the variant that it assigned.
 
         OK means the session is in Redis, with the durability that Redis is configured for. The same session id again is
-        answered as a duplicate and changes nothing. INVALID_ARGUMENT and RESOURCE_EXHAUSTED name the field and its
-        limit; NOT_FOUND names an agent that this sidecar does not serve; UNAVAILABLE means nothing was kept: send again.
+        answered as a duplicate and changes nothing. INVALID_ARGUMENT names the field that is wrong, or over its limit;
+        NOT_FOUND names an agent that this sidecar does not serve. RESOURCE_EXHAUSTED (no room now, or a message too large
+        for gRPC) and UNAVAILABLE mean nothing was kept: send again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

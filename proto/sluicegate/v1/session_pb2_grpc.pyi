@@ -37,8 +37,9 @@ class SessionServiceStub:
     """RecordSession takes a whole transcript at the end of a session. The sidecar adds the variant that it assigned.
 
     OK means the session is in Redis, with the durability that Redis is configured for. The same session id again is
-    answered as a duplicate and changes nothing. INVALID_ARGUMENT and RESOURCE_EXHAUSTED name the field and its
-    limit; NOT_FOUND names an agent that this sidecar does not serve; UNAVAILABLE means nothing was kept: send again.
+    answered as a duplicate and changes nothing. INVALID_ARGUMENT names the field that is wrong, or over its limit;
+    NOT_FOUND names an agent that this sidecar does not serve. RESOURCE_EXHAUSTED (no room now, or a message too large
+    for gRPC) and UNAVAILABLE mean nothing was kept: send again.
     """
     StreamSession: _grpc.StreamStreamMultiCallable[_session_pb2.SessionEvent, _session_pb2.SessionAck]
     """StreamSession takes a session as it happens. The first event of each stream is a start; its acknowledgement names
@@ -62,8 +63,9 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """RecordSession takes a whole transcript at the end of a session. The sidecar adds the variant that it assigned.
 
     OK means the session is in Redis, with the durability that Redis is configured for. The same session id again is
-    answered as a duplicate and changes nothing. INVALID_ARGUMENT and RESOURCE_EXHAUSTED name the field and its
-    limit; NOT_FOUND names an agent that this sidecar does not serve; UNAVAILABLE means nothing was kept: send again.
+    answered as a duplicate and changes nothing. INVALID_ARGUMENT names the field that is wrong, or over its limit;
+    NOT_FOUND names an agent that this sidecar does not serve. RESOURCE_EXHAUSTED (no room now, or a message too large
+    for gRPC) and UNAVAILABLE mean nothing was kept: send again.
     """
     StreamSession: _aio.StreamStreamMultiCallable[_session_pb2.SessionEvent, _session_pb2.SessionAck]  # type: ignore[assignment]
     """StreamSession takes a session as it happens. The first event of each stream is a start; its acknowledgement names
@@ -90,8 +92,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """RecordSession takes a whole transcript at the end of a session. The sidecar adds the variant that it assigned.
 
         OK means the session is in Redis, with the durability that Redis is configured for. The same session id again is
-        answered as a duplicate and changes nothing. INVALID_ARGUMENT and RESOURCE_EXHAUSTED name the field and its
-        limit; NOT_FOUND names an agent that this sidecar does not serve; UNAVAILABLE means nothing was kept: send again.
+        answered as a duplicate and changes nothing. INVALID_ARGUMENT names the field that is wrong, or over its limit;
+        NOT_FOUND names an agent that this sidecar does not serve. RESOURCE_EXHAUSTED (no room now, or a message too large
+        for gRPC) and UNAVAILABLE mean nothing was kept: send again.
         """
 
     @_abc_1.abstractmethod

@@ -7,6 +7,7 @@ from google.protobuf import timestamp_pb2
 
 from sluicegate.v1 import session_pb2, session_pb2_grpc
 from sluicegate_sidecar.errors import InvalidRequest, SluicegateError
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.server.status import Context, check_agent
 from sluicegate_sidecar.sessions.capture import ToldSession, check_count, item_field
 from sluicegate_sidecar.sessions.feedback import Feedback
@@ -40,7 +41,7 @@ class SessionServicer(session_pb2_grpc.SessionServiceServicer):
     ) -> session_pb2.RecordSessionResponse:
         try:
             check_agent("session.agent", request.session.agent, self._agent)
-            recorded = await self._recorder.record(told_session(request.session), self._clock())
+            recorded = await self._recorder.record(told_session(request.session, self._recorder.limits), self._clock())
         except SluicegateError as error:
             self._telemetry.recorded(type(error).__name__, sampled=False)
             raise
@@ -118,9 +119,9 @@ def end_reason_name(field: str, number: "session_pb2.EndReason") -> str:
     return END_REASONS.get(number, "UNSPECIFIED")
 
 
-def told_session(session: session_pb2.Session) -> ToldSession:
+def told_session(session: session_pb2.Session, limits: Limits) -> ToldSession:
     """The session as a value; InvalidRequest names an item that says nothing, TooLarge counts too many."""
-    check_count(len(session.items))
+    check_count(len(session.items), limits)
     return ToldSession(
         session_id=session.session_id,
         caller_id=session.caller_id,

@@ -11,13 +11,11 @@ from sluicegate_sidecar.errors import (
     RedisAway,
     SluicegateError,
     SpoolFull,
-    TooLarge,
     UnknownAgent,
 )
 
 STATUS: tuple[tuple[type[SluicegateError], grpc.StatusCode], ...] = (
     (UnknownAgent, grpc.StatusCode.NOT_FOUND),
-    (TooLarge, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (OutOfOrder, grpc.StatusCode.OUT_OF_RANGE),
     (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -8,13 +8,9 @@ from sluicegate.bucketing import in_sample
 from sluicegate.caller import hash_caller
 from sluicegate.snapshot import Snapshot
 from sluicegate_sidecar.errors import InvalidRequest, TooLarge
+from sluicegate_sidecar.limits import ID_BYTES, Limits
 from sluicegate_sidecar.routing.assignment import Attribution
 from sluicegate_sidecar.sessions.session import CapturedSession, Item
-
-MAX_ID_BYTES = 256
-MAX_ITEM_BYTES = 64 * 1024
-MAX_SESSION_BYTES = 1024 * 1024
-MAX_ITEMS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +29,10 @@ class ToldSession:
 def check_id(field: str, value: str, *, required: bool = False) -> None:
     """InvalidRequest if an id is missing or over its limit."""
     if required and not value:
-        raise InvalidRequest(field, "empty; give an id of 1 to 256 bytes")
+        raise InvalidRequest(field, f"empty; give an id of 1 to {ID_BYTES} bytes")
     # A character has at most four bytes, so that hardly any id has to be encoded to be measured.
-    if len(value) > MAX_ID_BYTES // 4 and len(value.encode()) > MAX_ID_BYTES:
-        raise InvalidRequest(field, f"{len(value.encode())} bytes; an id has at most {MAX_ID_BYTES}")
+    if len(value) > ID_BYTES // 4 and len(value.encode()) > ID_BYTES:
+        raise InvalidRequest(field, f"{len(value.encode())} bytes; an id has at most {ID_BYTES}")
 
 
 def check_start(told: ToldSession) -> None:
@@ -53,10 +49,10 @@ def check_time(field: str, at: float) -> None:
         raise InvalidRequest(field, "before 1970")
 
 
-def check_count(items: int) -> None:
+def check_count(items: int, limits: Limits) -> None:
     """TooLarge if there are more items than a session has; asked before they are converted, which takes memory."""
-    if items > MAX_ITEMS:
-        raise TooLarge("session.items", f"{items} items; a session has at most {MAX_ITEMS}")
+    if items > limits.session_items:
+        raise TooLarge("session.items", f"{items} items; a session has at most {limits.session_items}")
 
 
 def item_field(index: int | None) -> str:
@@ -64,25 +60,25 @@ def item_field(index: int | None) -> str:
     return "item" if index is None else f"session.items[{index}]"
 
 
-def check_item(item: Item, index: int | None = None) -> int:
+def check_item(item: Item, limits: Limits, index: int | None = None) -> int:
     """The size of an item in bytes; TooLarge if it is over its limit, InvalidRequest if its time cannot be."""
     if item.at < 0:
         check_time(f"{item_field(index)}.at", item.at)
     size = len((item.text + item.name + item.call_id).encode())
-    if size > MAX_ITEM_BYTES:
-        raise TooLarge(item_field(index), f"{size} bytes; an item has at most {MAX_ITEM_BYTES}")
+    if size > limits.item_bytes:
+        raise TooLarge(item_field(index), f"{size} bytes; an item has at most {limits.item_bytes}")
     return size
 
 
-def check(told: ToldSession) -> None:
+def check(told: ToldSession, limits: Limits) -> None:
     """InvalidRequest or TooLarge, naming the field, if the session cannot be taken."""
     check_start(told)
     if not told.items:
         raise InvalidRequest("session.items", "empty; a session has at least one item")
-    check_count(len(told.items))
-    total = sum(map(check_item, told.items, itertools.count()))
-    if total > MAX_SESSION_BYTES:
-        raise TooLarge("session.items", f"{total} bytes in all; a session has at most {MAX_SESSION_BYTES}")
+    check_count(len(told.items), limits)
+    total = sum(map(check_item, told.items, itertools.repeat(limits), itertools.count()))
+    if total > limits.session_bytes:
+        raise TooLarge("session.items", f"{total} bytes in all; a session has at most {limits.session_bytes}")
     if told.started_at and told.ended_at and told.ended_at < told.started_at:
         raise InvalidRequest("session.ended_at", "before session.started_at")
 

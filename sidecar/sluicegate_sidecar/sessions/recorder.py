@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sluicegate.policy import Capture
 from sluicegate_sidecar.errors import OutOfOrder, RedisAway
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.routing import token
 from sluicegate_sidecar.routing.assignment import Attribution
 from sluicegate_sidecar.routing.clock import Clock
@@ -31,18 +32,21 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Records sessions, each one once."""
 
-    def __init__(self, in_force: InForce, pins: Pins, keeper: Keeper, redacted: Redacted) -> None:
+    def __init__(
+        self, in_force: InForce, pins: Pins, keeper: Keeper, redacted: Redacted, limits: Limits = Limits()
+    ) -> None:
         """`redacted` is told what was replaced in each session: preset or pattern → how often."""
         self._in_force = in_force
         self._pins = pins
         self._keeper = keeper
         self._redacted = redacted
+        self.limits = limits
         self._capture_rule = in_force.snapshot.policy.capture
         self._redactor = Redactor(self._capture_rule)
 
     async def record(self, told: ToldSession, now: float) -> Kept:
         """A whole session. Raises InvalidRequest, TooLarge, QueueFull, SpoolFull or RedisAway: nothing was kept."""
-        check(told)
+        check(told, self.limits)
         session, sampled = self._capture(replace(told, items=await self._redact(told.items)), now)
         kept = await self._keeper.keep(Record(session=session, sampled=sampled), now)
         self._pins.release(told.session_id)
@@ -54,7 +58,7 @@ class Recorder:
         session, sampled = self._capture(told, now)
         start = Append(session=replace(session, ended_at=0.0, items=()), sampled=sampled, sequence=1, at=now)
         kept = await self._keeper.keep(start, now)
-        return OpenRecording(start, kept, self._keeper, self._pins, self._redact, self._in_force.clock)
+        return OpenRecording(start, kept, self._keeper, self._pins, self._redact, self._in_force.clock, self.limits)
 
     async def _redact(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
         """The items as they may leave the pod, by the policy that is in force now."""
@@ -93,8 +97,11 @@ class Recorder:
 class OpenRecording:
     """One session that is told as it happens, over one connection."""
 
-    def __init__(self, start: Append, kept: Kept, keeper: Keeper, pins: Pins, redact: Redact, clock: Clock) -> None:
+    def __init__(
+        self, start: Append, kept: Kept, keeper: Keeper, pins: Pins, redact: Redact, clock: Clock, limits: Limits
+    ) -> None:
         self._start = start
+        self._limits = limits
         self._clock = clock
         self._redact = redact
         self._keeper = keeper
@@ -104,7 +111,7 @@ class OpenRecording:
 
     async def item(self, sequence: int, item: Item, now: float) -> Kept:
         """The item with this sequence number, from 1; an item that is kept already changes nothing."""
-        check_item(item)
+        check_item(item, self._limits)
         if sequence < 1:
             raise OutOfOrder("sequence", f"{sequence}; the items are 1, 2, 3 …")
         operation = Append(

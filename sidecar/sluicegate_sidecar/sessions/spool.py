@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sluicegate_sidecar.errors import ConfigError, SpoolFull
+from sluicegate_sidecar.limits import Limits
 
 HEAD = struct.Struct(">II")
 SEGMENT_BYTES = 1024 * 1024
-MAX_BYTES = 256 * 1024 * 1024
 BATCH = 256
 """Records in one fsync at most."""
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class Spool:
     """A bounded, durable queue in one folder, which one process at a time may have."""
 
-    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, folder: Path, max_bytes: int = Limits().spool_bytes) -> None:
         """ConfigError if the folder cannot be written, or another process has it."""
         try:
             folder.mkdir(parents=True, exist_ok=True)

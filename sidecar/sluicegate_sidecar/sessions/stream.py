@@ -13,12 +13,10 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from sluicegate.keys import Keys
 from sluicegate_sidecar.errors import OutOfOrder, QueueFull, RedisAway, TooLarge
-from sluicegate_sidecar.sessions.capture import MAX_ITEMS, MAX_SESSION_BYTES
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.sessions.operations import Append, Close, Operation, Record
 from sluicegate_sidecar.sessions.session import CapturedSession, Item
 
-LONGEST_QUEUE = 100_000
-MOST_OPEN = 10_000
 MOST_LATE = 10_000
 REMEMBER_SECONDS = 8 * 24 * 3600
 """How long a session id is known as a duplicate, at least: looked for on three days, kept for as long as a
@@ -46,9 +44,10 @@ class Kept:
 class SessionStream:
     """Applies operations to Redis, each once however often it is called."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, limits: Limits = Limits()) -> None:
         self._redis = redis
         self._keys = keys
+        self._limits = limits
         self._scripts = {name: _script(redis, *parts) for name, parts in SCRIPTS.items()}
 
     async def apply(self, operation: Operation, now: float, *, gaps: bool = False) -> Kept:
@@ -71,12 +70,14 @@ class SessionStream:
             *(self._keys.queue, self._keys.account, self._keys.open, self._keys.open_session(session.session_id)),
         ]
         payload = encode(session) if sampled else b""
-        answer = await self._call("record", keys, [session.session_id, payload, LONGEST_QUEUE, REMEMBER_SECONDS])
+        answer = await self._call(
+            "record", keys, [session.session_id, payload, self._limits.waiting_sessions, REMEMBER_SECONDS]
+        )
         match answer.decode():
             case "accepted":
                 return Kept("accepted", sampled, closed=True)
             case "full":
-                raise _queue_full()
+                raise self._queue_full()
             case duplicate:
                 return Kept("duplicate", duplicate == "duplicate-sampled", closed=True)
 
@@ -86,7 +87,7 @@ class SessionStream:
             *self._seen(_day(operation.at)),
             *(self._keys.account, self._keys.open, self._keys.open_session(session.session_id), self._keys.late),
         ]
-        limits = [MOST_OPEN, MAX_ITEMS, MAX_SESSION_BYTES, MOST_LATE]
+        limits = [self._limits.open_sessions, self._limits.session_items, self._limits.session_bytes, MOST_LATE]
         start = [session.session_id, msgspec.msgpack.encode(session)]
         items = [msgspec.msgpack.encode(item) for item in operation.items]
         flags = [int(operation.sampled), int(gaps)]
@@ -99,9 +100,9 @@ class SessionStream:
             case [b"gap", int(last)]:
                 raise OutOfOrder("sequence", f"{operation.sequence}, but the last item that is kept is {last}")
             case [b"full"]:
-                raise QueueFull(f"{MOST_OPEN} sessions are open already; are they ever ended?")
+                raise QueueFull(f"{self._limits.open_sessions} sessions are open already; are they ever ended?")
             case _:
-                limit = f"{MAX_ITEMS} items and {MAX_SESSION_BYTES} bytes"
+                limit = f"{self._limits.session_items} items and {self._limits.session_bytes} bytes"
                 raise TooLarge("item", f"the session is over its limit of {limit}")
 
     async def _close(self, operation: Close, now: float) -> Kept:
@@ -120,7 +121,7 @@ class SessionStream:
             )
             answer = await self._close_as_read(operation, session, opened)
             if answer == "full":
-                raise _queue_full()
+                raise self._queue_full()
             if answer != "moved":
                 return Kept("accepted", opened.sampled, sequence=opened.sequence, closed=answer != "active")
         raise RedisAway(f"session {operation.session_id} is written to faster than it can be closed")
@@ -132,7 +133,9 @@ class SessionStream:
         payload = encode(session) if opened.sampled and session.items else b""
         idle_since = int(operation.idle_since * 1000) if operation.idle_since else ""
         answer: bytes = await self._call(
-            "close", keys, [session_id, opened.last_entry, payload, LONGEST_QUEUE, REMEMBER_SECONDS, idle_since]
+            "close",
+            keys,
+            [session_id, opened.last_entry, payload, self._limits.waiting_sessions, REMEMBER_SECONDS, idle_since],
         )
         return answer.decode()
 
@@ -158,6 +161,9 @@ class SessionStream:
             self._redis.zrange(self._keys.open, "-inf", int(idle_since * 1000), byscore=True, offset=0, num=most)
         )
         return [session_id.decode() for session_id in found]
+
+    def _queue_full(self) -> QueueFull:
+        return QueueFull(f"{self._limits.waiting_sessions} sessions wait for the judge already; is one running?")
 
     async def _call(self, name: str, keys: list[str], args: list[Any]) -> Any:
         return await _answer(self._scripts[name](keys=keys, args=args))
@@ -196,10 +202,6 @@ async def _answer(reply: Awaitable[Any]) -> Any:
         if isinstance(error, OutOfMemoryError) or " -OOM " in str(error):
             raise QueueFull(f"Redis is out of memory: {error}") from error
         raise RedisAway(f"Redis did not take the session: {error}") from error
-
-
-def _queue_full() -> QueueFull:
-    return QueueFull(f"{LONGEST_QUEUE} sessions wait for the judge already; is one running?")
 
 
 def _day(at: float) -> str:

@@ -14,8 +14,8 @@ from sluicegate.caller import hash_caller
 from sluicegate.policy import Policy
 from sluicegate.snapshot import Snapshot
 from sluicegate_sidecar.errors import InvalidRequest, TooLarge
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.routing.assignment import Attribution
-from sluicegate_sidecar.sessions import capture as limits
 from sluicegate_sidecar.sessions.capture import ToldSession, capture, check
 from sluicegate_sidecar.sessions.session import CapturedSession, Item
 
@@ -49,8 +49,9 @@ def captured(session: ToldSession, snapshot: Snapshot, attribution: Attribution 
     return capture(session, snapshot, attribution, KEY, NOW)
 
 
-ITEM = limits.MAX_ITEM_BYTES
-FULL = tuple(user("x" * ITEM) for _ in range(limits.MAX_SESSION_BYTES // ITEM))
+LIMITS = Limits()
+ITEM = LIMITS.item_bytes
+FULL = tuple(user("x" * ITEM) for _ in range(LIMITS.session_bytes // ITEM))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ FULL = tuple(user("x" * ITEM) for _ in range(limits.MAX_SESSION_BYTES // ITEM))
 def test_what_is_over_a_limit_is_refused_by_name(changes: dict[str, Any], kind: type[Exception], field: str) -> None:
     """The field that is wrong is named, and what can be retried with less is told from what cannot."""
     with pytest.raises(InvalidRequest) as refused:
-        check(told(**changes))
+        check(told(**changes), LIMITS)
     assert type(refused.value) is kind
     assert refused.value.field == field
     assert str(refused.value).startswith(f"{field}: ")
@@ -94,7 +95,7 @@ def test_what_is_over_a_limit_is_refused_by_name(changes: dict[str, Any], kind: 
 )
 def test_what_is_at_a_limit_is_taken(changes: dict[str, Any]) -> None:
     """A limit is what is still allowed."""
-    check(told(**changes))
+    check(told(**changes), LIMITS)
 
 
 def test_what_is_kept_of_a_session() -> None:

@@ -9,11 +9,11 @@ from sluicegate.keys import Keys
 from sluicegate.policy import Capture, Policy
 from sluicegate.snapshot import Snapshot
 from sluicegate_sidecar.errors import InvalidRequest, QueueFull, RedisAway
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.pins import Pins
 from sluicegate_sidecar.routing.router import Router
 from sluicegate_sidecar.sessions import recorder as recorder_module
-from sluicegate_sidecar.sessions import stream as stream_module
 from sluicegate_sidecar.sessions.capture import ToldSession
 from sluicegate_sidecar.sessions.keeper import Keeper
 from sluicegate_sidecar.sessions.recorder import Recorder
@@ -121,13 +121,12 @@ async def test_a_session_that_is_kept_is_forgotten(desk: Desk) -> None:
     assert session.attribution is not None
 
 
-async def test_a_session_that_is_not_kept_keeps_its_pin(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_that_is_not_kept_keeps_its_pin(desk: Desk, redis: Redis) -> None:
     """The agent tells it again later, and then it still has its variant."""
     desk.router.assign("s-1", "ann", {}, "", NOW)
-    with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "LONGEST_QUEUE", 0)
-        with pytest.raises(QueueFull):
-            await desk.recorder.record(told(), NOW)
+    full = Keeper(SessionStream(redis, KEYS, Limits(waiting_sessions=0)), None)
+    with pytest.raises(QueueFull):
+        await Recorder(desk.in_force, desk.pins, full, lambda _: None).record(told(), NOW)
     await desk.recorder.record(told(), NOW)
     (session,) = await desk.queued()
     assert session.attribution is not None

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from sluicegate.keys import Keys
 from sluicegate_sidecar.errors import OutOfOrder, QueueFull, RedisAway, TooLarge
+from sluicegate_sidecar.limits import Limits
 from sluicegate_sidecar.routing.assignment import Attribution
-from sluicegate_sidecar.sessions import stream as stream_module
 from sluicegate_sidecar.sessions.operations import Append, Close, Record
 from sluicegate_sidecar.sessions.session import Item
 from sluicegate_sidecar.sessions.stream import MAX_PAYLOAD_BYTES, Kept, SessionStream, decode, encode
@@ -121,9 +121,9 @@ async def test_many_at_once_are_one(redis: Redis, stream: SessionStream) -> None
     assert await queued(redis) == ["s-1"]
 
 
-async def test_a_full_queue_takes_nothing(redis: Redis, stream: SessionStream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_takes_nothing(redis: Redis) -> None:
     """At its limit: QueueFull, and nothing was kept or counted; duplicates and what is not sampled still are told."""
-    monkeypatch.setattr(stream_module, "LONGEST_QUEUE", 1)
+    stream = SessionStream(redis, KEYS, Limits(waiting_sessions=1))
     await stream.record(a_captured("s-1"), sampled=True)
     before = await account(redis)
     with pytest.raises(QueueFull, match="1 sessions wait"):
@@ -328,10 +328,9 @@ async def test_a_whole_session_takes_the_place_of_an_open_one(redis: Redis, stre
     assert await stream.open_session("s-1") is None
 
 
-async def test_open_sessions_are_bounded(stream: SessionStream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_sessions_are_bounded(redis: Redis) -> None:
     """So many sessions are open at once, of so many items, and not one more."""
-    monkeypatch.setattr(stream_module, "MOST_OPEN", 1)
-    monkeypatch.setattr(stream_module, "MAX_ITEMS", 2)
+    stream = SessionStream(redis, KEYS, Limits(open_sessions=1, session_items=2))
     await stream.apply(appended(1, user("a")), NOW)
     with pytest.raises(QueueFull, match="1 sessions are open"):
         await stream.apply(start("s-2"), NOW)
