@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sluicegate_cli.options import agent_option, namespace_option, redis_option
+from sluicegate_cli.options import of_agent
 
 if TYPE_CHECKING:
     from sluicegate.keys import Keys
@@ -120,9 +120,7 @@ async def _unknown_to(redis: Any, keys: "Keys", session_ids: set[str]) -> set[st
 
 
 @click.command("account")
-@redis_option
-@namespace_option
-@agent_option
+@of_agent
 @click.option(
     "--state",
     "states",

@@ -3,22 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from sluicegate_cli.options import agent_option, namespace_option, redis_option
+from sluicegate_cli.options import of_agent
 
 if TYPE_CHECKING:
     from sluicegate_sidecar.judging.dead_letters import DeadLetter, DeadLetters
-
-of_agent: list[Callable[[Any], Any]] = [redis_option, namespace_option, agent_option]
-
-
-def _options(command: Any) -> Any:
-    for option in of_agent:
-        command = option(command)
-    return command
 
 
 @click.group("dead-letters")
@@ -27,7 +19,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_options
+@of_agent
 def list_letters(redis_url: str, namespace: str, agent: str) -> None:
     """One line each, the oldest first: when, which session, why."""
 
@@ -43,7 +35,7 @@ def list_letters(redis_url: str, namespace: str, agent: str) -> None:
 
 @command.command("show")
 @click.argument("session_id")
-@_options
+@of_agent
 def show(session_id: str, redis_url: str, namespace: str, agent: str) -> None:
     """The reason, and the session as the judge would read it."""
 
@@ -64,7 +56,7 @@ def show(session_id: str, redis_url: str, namespace: str, agent: str) -> None:
 @command.command("retry")
 @click.argument("session_ids", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@_options
+@of_agent
 def retry(session_ids: tuple[str, ...], everything: bool, redis_url: str, namespace: str, agent: str) -> None:
     """Put sessions back into the queue, to be judged again."""
 
@@ -80,7 +72,7 @@ def retry(session_ids: tuple[str, ...], everything: bool, redis_url: str, namesp
 @command.command("drop")
 @click.argument("session_ids", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@_options
+@of_agent
 def drop(session_ids: tuple[str, ...], everything: bool, redis_url: str, namespace: str, agent: str) -> None:
     """Throw sessions away for good. The account counts them as erased."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ import click
 if TYPE_CHECKING:
     from sluicegate.records import ScoreRecord
     from sluicegate_cli.system import Running
-    from sluicegate_operator.standalone import Transition
+    from sluicegate_operator.rollout.transitions import Transition
 
 AGENT = "receptionist"
 SEED = "demo-1"
@@ -102,21 +103,34 @@ class Played:
 
 
 @click.command("demo")
-def command() -> None:
+@click.option(
+    "--pages",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".sluicegate/demo"),
+    show_default=True,
+    help="Where the report of each act is written, as a page.",
+)
+def command(pages: Path) -> None:
     """Two experiments on real parts: a harmless one that ramps up, and a harmful one that is halted and rolled back.
 
     Judged by the model at OPENAI_BASE_URL with OPENAI_API_KEY if either is set, else by fixed rules. Exit code 0 only
-    if both ended as they should and every session is accounted for.
+    if both ended as they should and every session is accounted for. Ends with a table, and a page for each act.
     """
+    try:
+        pages.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"--pages: {pages} cannot be made: {error.strerror}") from error
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as folder:
-        sys.exit(0 if asyncio.run(_demo(Path(folder))) else 1)
+        sys.exit(0 if asyncio.run(_demo(Path(folder), pages)) else 1)
 
 
-async def _demo(folder: Path) -> bool:
+async def _demo(folder: Path, pages: Path) -> bool:
     from sluicegate_cli import offline_judge
     from sluicegate_cli.account import read_account
-    from sluicegate_cli.system import Settings, free_address, judge_is_configured, running
+    from sluicegate_cli.report import read_report, write_page
+    from sluicegate_cli.system import Settings, free_address, running
+    from sluicegate_sidecar.config import has_judge
 
     transitions: list[Transition] = []
 
@@ -126,7 +140,7 @@ async def _demo(folder: Path) -> bool:
 
     async with AsyncExitStack() as stack:
         judge, judge_environment = "the model at OPENAI_BASE_URL", {}
-        if not judge_is_configured():
+        if not has_judge(os.environ):
             judge = offline_judge.MODEL
             judge_environment = offline_judge.environment(await stack.enter_async_context(offline_judge.serving()))
         files = folder / "resources.yaml"
@@ -152,8 +166,12 @@ async def _demo(folder: Path) -> bool:
             await _backlog_of(system, 0)
         account = await read_account(system.redis_url, "default", AGENT)
         records = await _records(system)
+        for act in ACTS:
+            write_page(await read_report(system.redis, system.keys, act.name), pages / f"{act.name}.html")
     _report(played, records, judge)
     click.echo(f"\n{account}")
+    for act in ACTS:
+        click.echo(f"report of {act.name}: {pages / act.name}.html")
     return all(of.as_it_should for of in played) and account.balanced
 
 

@@ -4,15 +4,13 @@ import asyncio
 
 import click
 
-from sluicegate_cli.options import agent_option, namespace_option, redis_option
+from sluicegate_cli.options import of_agent
 
 
 @click.command("erase")
 @click.option("--session", "session_id", default="", help="Erase this session.")
 @click.option("--caller", "caller_id", default="", help="Erase all sessions of this caller, by the id the agent sent.")
-@redis_option
-@namespace_option
-@agent_option
+@of_agent
 def command(session_id: str, caller_id: str, redis_url: str, namespace: str, agent: str) -> None:
     """Erase a session, or all sessions of a caller: transcripts, scores, reasons and feedback.
 

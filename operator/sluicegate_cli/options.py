@@ -1,5 +1,8 @@
 """Options that several commands share; each can be given as the sidecar's environment variable too."""
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 
@@ -16,7 +19,7 @@ def readable_url(context: click.Context, option: click.Parameter, url: str) -> s
     return url
 
 
-redis_option = click.option(
+_redis_option = click.option(
     "--redis",
     "redis_url",
     envvar="SLUICEGATE_REDIS_URL",
@@ -25,7 +28,12 @@ redis_option = click.option(
     callback=readable_url,
     help="Redis, as redis://, rediss:// or unix:// URL; with ?cluster=true, a cluster.",
 )
-namespace_option = click.option(
+_namespace_option = click.option(
     "--namespace", envvar="SLUICEGATE_NAMESPACE", default="default", show_default=True, help="Namespace of the agent."
 )
-agent_option = click.option("--agent", envvar="SLUICEGATE_AGENT", required=True, help="Name of the agent.")
+_agent_option = click.option("--agent", envvar="SLUICEGATE_AGENT", required=True, help="Name of the agent.")
+
+
+def of_agent(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which agent, and where: --redis, --namespace and --agent, as `redis_url`, `namespace` and `agent`."""
+    return _redis_option(_namespace_option(_agent_option(command)))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 import time
@@ -21,10 +20,13 @@ from sluicegate.resources.load import Resources
 from sluicegate.resources.watch import ForAgent, WatchedFiles, for_agent
 from sluicegate_cli.embedded import EmbeddedValkey, embedded_valkey
 from sluicegate_operator.analysis.scores import Scores
+from sluicegate_operator.delivery.reports import Reports
 from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.errors import ControlError, Outrun
+from sluicegate_operator.publishing import Publishing
 from sluicegate_operator.rollout.state import RolloutState
-from sluicegate_operator.standalone import Controller, Transition
+from sluicegate_operator.rollout.transitions import Transition
+from sluicegate_operator.standalone import Controller
 from sluicegate_sidecar.child import supervise
 from sluicegate_sidecar.ending import ending
 from sluicegate_sidecar.redis_client import connected
@@ -92,7 +94,7 @@ async def running(settings: Settings, tell: Callable[[Transition], None]) -> Asy
             await _beside(stack, _keep_alive(valkey))
         keys = Keys(settings.namespace, agent)
         redis = await stack.enter_async_context(connected(url, keys))
-        control = _Control(files, resources, Controller(Delivery(redis, keys), Scores(redis, keys), tell), keys, tell)
+        control = _Control(files, resources, _controller(redis, keys, tell), keys, tell)
         try:
             await control.look()
         except ControlError as error:
@@ -101,6 +103,7 @@ async def running(settings: Settings, tell: Callable[[Transition], None]) -> Asy
             "SLUICEGATE_LISTEN": settings.listen,
             "SLUICEGATE_ADMIN": settings.admin,
             "SLUICEGATE_REDIS_URL": url,
+            "SLUICEGATE_REDIS_CREDENTIALS": "",
             "SLUICEGATE_NAMESPACE": settings.namespace,
             "SLUICEGATE_AGENT": agent,
             "SLUICEGATE_CONFIG": "",
@@ -114,6 +117,11 @@ async def running(settings: Settings, tell: Callable[[Transition], None]) -> Asy
         target = settings.listen.split(",")[0]
         await serving(target, settings.data / SIDECAR_LOG)
         yield Running(target, url, agent, redis, keys, lambda: control.state)
+
+
+def _controller(redis: Redis, keys: Keys, tell: Callable[[Transition], None]) -> Controller:
+    scores = Scores(redis, keys)
+    return Controller(Delivery(redis, keys), scores, tell, Publishing(Reports(redis, keys), scores))
 
 
 class _Control:
@@ -243,7 +251,3 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
-def judge_is_configured() -> bool:
-    return bool(os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL"))

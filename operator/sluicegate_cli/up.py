@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -14,7 +15,7 @@ from sluicegate_cli.options import readable_url
 
 if TYPE_CHECKING:
     from sluicegate_cli.system import Settings
-    from sluicegate_operator.standalone import Transition
+    from sluicegate_operator.rollout.transitions import Transition
 
 
 @click.command("up")
@@ -61,9 +62,10 @@ def command(
 
     The judge is the one at OPENAI_BASE_URL, with OPENAI_API_KEY. Transitions are printed as they happen.
     """
-    from sluicegate_cli.system import Settings, judge_is_configured
+    from sluicegate_cli.system import Settings
+    from sluicegate_sidecar.config import has_judge
 
-    if not offline_judge and not judge_is_configured():
+    if not offline_judge and not has_judge(os.environ):
         raise click.UsageError("no judge: set OPENAI_API_KEY or OPENAI_BASE_URL, or give --offline-judge")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings(

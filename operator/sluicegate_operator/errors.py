@@ -15,3 +15,27 @@ class Unreadable(ControlError):
 
 class Outrun(ControlError):
     """Somebody else wrote first; what was decided rests on what is no longer so."""
+
+
+class ConfigError(ControlError):
+    """A setting is bad or unknown; its name comes first."""
+
+
+class ApiAway(ControlError):
+    """The API server did not answer; it may have done what it was asked for."""
+
+
+class ApiRefused(ControlError):
+    """The API server refused, and will refuse the same again."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotThere(ApiRefused):
+    """There is no such object."""
+
+
+class Stale(ApiRefused):
+    """The object is there already, or has changed since it was read."""

@@ -96,6 +96,11 @@ class Keys:
         """Hash: experiment → the controller's own state of it, where no Kubernetes keeps one."""
         return self._key("rollout")
 
+    @property
+    def reports(self) -> str:
+        """Hash: experiment → the controller's last report of it, JSON. Erasing a session deletes all of it."""
+        return self._key("reports")
+
     def seen(self, day: str) -> str:
         """Hash: session id → what became of it. `day` is the UTC day of the recording, YYYY-MM-DD."""
         return self._key(f"seen:{day}")

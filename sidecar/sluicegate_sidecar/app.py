@@ -31,11 +31,12 @@ from sluicegate.v1 import (
     session_pb2,
     session_pb2_grpc,
 )
-from sluicegate_sidecar import child
+from sluicegate_sidecar import child, unix_socket
 from sluicegate_sidecar.admin import Admin
-from sluicegate_sidecar.config import Config
+from sluicegate_sidecar.config import Config, has_judge
 from sluicegate_sidecar.ending import ending
 from sluicegate_sidecar.errors import ConfigError, RedisAway
+from sluicegate_sidecar.gating.report import Reports
 from sluicegate_sidecar.gating.score_log import ScoreLog
 from sluicegate_sidecar.gating.window import Windows
 from sluicegate_sidecar.judging.jobs import Job, Jobs
@@ -74,7 +75,7 @@ async def serve(config: Config, *, with_parent: bool) -> None:
     """The sidecar, until it is told to stop. OSError names an address that cannot be bound."""
     in_force, keys = InForce(), Keys(config.namespace, config.agent)
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(connected(config.redis_url, keys))
+        redis = await stack.enter_async_context(connected(config.redis_url, keys, config.redis_credentials))
         keeper = Keeper(SessionStream(redis, keys, config.limits), open_spool(config, stack), in_force.clock.now)
         followers = follow(config, redis, keys, in_force)
         telemetry = Telemetry()
@@ -103,7 +104,7 @@ async def serve(config: Config, *, with_parent: bool) -> None:
         await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
         admin.started()
         log.info("serving agent %s on %s, admin on %s", config.agent, ", ".join(listening), admin.address)
-        if config.judge == "inline" and has_judge():
+        if config.judge == "inline" and has_judge(os.environ):
             # A process of its own: the judge's client takes 0.6 s and 40 MiB to import and milliseconds of every
             # second to run, each of which would be a wait in somebody's Assign.
             await stack.enter_async_context(background(lambda: child.supervise("judge", {})))
@@ -115,7 +116,7 @@ async def serve(config: Config, *, with_parent: bool) -> None:
 
 async def judge(config: Config, *, with_parent: bool) -> None:
     """A judge worker, until it is told to stop. One that ends with its parent has no admin listener of its own."""
-    if not has_judge():
+    if not has_judge(os.environ):
         raise ConfigError("OPENAI_API_KEY: not set; give a key, or OPENAI_BASE_URL for an endpoint that needs none")
     # 0.6 s and 40 MiB that only a judge pays.
     from sluicegate_sidecar.judging.openai_judge import OpenAIJudge
@@ -125,7 +126,7 @@ async def judge(config: Config, *, with_parent: bool) -> None:
         os.nice(child.LOW_PRIORITY)
     in_force, keys = InForce(), Keys(config.namespace, config.agent)
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(connected(config.redis_url, keys))
+        redis = await stack.enter_async_context(connected(config.redis_url, keys, config.redis_credentials))
         for follower in follow(config, redis, keys, in_force):
             await stack.enter_async_context(background(follower))
         llm = OpenAIJudge(os.environ.get("OPENAI_API_KEY") or "none", os.environ.get("OPENAI_BASE_URL") or None)
@@ -171,7 +172,8 @@ def build_server(
     assignment_pb2_grpc.add_AssignmentServiceServicer_to_server(assigns, guarded)
     takes = SessionServicer(config.agent, recorder, Feedback(redis, keys), telemetry, clock)
     session_pb2_grpc.add_SessionServiceServicer_to_server(takes, guarded)
-    quality = QualityServicer(config.agent, Windows(redis, keys, JUDGES), ScoreLog(redis, keys), clock)
+    score_log, reports = ScoreLog(redis, keys), Reports(redis, keys)
+    quality = QualityServicer(config.agent, Windows(redis, keys, JUDGES), score_log, reports, clock)
     quality_pb2_grpc.add_QualityServiceServicer_to_server(quality, guarded)
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -183,11 +185,17 @@ def build_server(
 
 def bind(server: grpc.aio.Server, address: str) -> str:
     """Binds one address and tells it with the port that was got; OSError if it cannot be had."""
+    socket_path = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
     try:
+        if socket_path:
+            # gRPC would take the place of whoever is there, living or not.
+            unix_socket.clear(socket_path)
         port = server.add_insecure_port(address)
-    except RuntimeError as error:
+        if socket_path:
+            unix_socket.open_as_folder(socket_path)
+    except (RuntimeError, OSError) as error:
         raise OSError(f"SLUICEGATE_LISTEN: {address} cannot be bound; is it in use? ({error})") from error
-    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+    return address if socket_path else f"{address.rpartition(':')[0]}:{port}"
 
 
 def follow(config: Config, redis: Redis, keys: Keys, in_force: InForce) -> list[Callable[[], Awaitable[None]]]:
@@ -208,10 +216,6 @@ def open_spool(config: Config, stack: AsyncExitStack) -> Spool | None:
     spool = Spool(Path(config.state) / "spool", config.limits.spool_bytes)
     stack.callback(spool.close)
     return spool
-
-
-def has_judge() -> bool:
-    return bool(os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL"))
 
 
 def consumer_name() -> str:

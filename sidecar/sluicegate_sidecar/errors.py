@@ -25,6 +25,10 @@ class UnknownAgent(InvalidRequest):
     """A request for an agent that this sidecar does not serve."""
 
 
+class NoReport(SluicegateError):
+    """The controller has published no report of this experiment."""
+
+
 class OutOfOrder(InvalidRequest):
     """An event of a session before those that must come first."""
 

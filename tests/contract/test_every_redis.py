@@ -36,7 +36,8 @@ from sluicegate_cli.synthetic_callers import caller_id, conversation
 from sluicegate_operator.analysis.scores import Scores
 from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.rollout.state import RolloutState
-from sluicegate_operator.standalone import Controller, Transition
+from sluicegate_operator.rollout.transitions import Transition
+from sluicegate_operator.standalone import Controller
 from sluicegate_sidecar.redis_client import connected
 
 AGENT = "receptionist"

@@ -71,6 +71,12 @@ async def test_up_agent_replay_account(tmp_path: Path) -> None:
         assert (code, "20 accepted" in printed) == (0, True), printed
         code, printed = await _run(tmp_path, "sluicegate", "account", "--agent", "receptionist", "--redis", redis)
         assert (code, "acknowledged 21 = " in printed, "balanced" in printed) == (0, True, True), printed
+        report = ("sluicegate", "report", "warmer-greeting", "--agent", "receptionist", "--redis", redis)
+        code, printed = await _run(tmp_path, *report)
+        assert (code, "warmer-greeting, run 1 of default/receptionist: ramping" in printed) == (0, True), printed
+        code, printed = await _run(tmp_path, *report, "--html", "report.html")
+        assert (code, printed) == (0, "written to report.html\n")
+        assert "<title>warmer-greeting: ramping</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert process.returncode == 0
 
 
@@ -89,4 +95,16 @@ async def test_demo_ends_as_it_should(tmp_path: Path) -> None:
     assert "curt is halted, everywhere" in printed
     assert "judged by: offline-rules (not a model)" in printed
     assert ": balanced" in printed
-    assert not os.listdir(tmp_path), "the demo leaves nothing behind"
+    pages = tmp_path / ".sluicegate" / "demo"
+    assert sorted(os.listdir(pages)) == ["shorter-calls.html", "warmer-greeting.html"]
+    for name, phase, weight in (
+        ("warmer-greeting", "complete", "50% → 100%"),
+        ("shorter-calls", "rolled back", "→ 0%"),
+    ):
+        page = (pages / f"{name}.html").read_text(encoding="utf-8")
+        assert f"report of {name}: .sluicegate/demo/{name}.html" in printed
+        assert f"<title>{name}: {phase}</title>" in page
+        assert weight in page
+        assert "offline-rules (not a model)" in page
+        assert len(re.findall('class="course harm"', page)) == 2, "one line in each of two sizes"
+    assert os.listdir(tmp_path) == [".sluicegate"], "the demo leaves nothing else behind"

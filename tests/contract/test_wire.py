@@ -206,7 +206,7 @@ def test_reflection_lists_every_service(served: Sidecar) -> None:
             "grpc.reflection.v1alpha.ServerReflection",
         }
         file = database.FindFileContainingSymbol("sluicegate.v1.QualityService")
-        assert [method.name for method in file.service[0].method] == ["GetGates", "ListResults"]
+        assert [method.name for method in file.service[0].method] == ["GetGates", "ListResults", "GetReport"]
 
 
 async def test_health_and_admin_say_that_it_serves(served: Sidecar, channel: grpc.aio.Channel) -> None:

@@ -182,9 +182,11 @@ def test_any_order_of_events_is_kept_once_and_in_order(valkey_url: str, tmp_path
     with asyncio.Runner() as runner:
 
         async def opened() -> tuple[Any, ...]:
+            redis = Redis.from_url(valkey_url)
+            await redis.flushall()
             running = sidecar(valkey_url, AGENT, config=str(tmp_path))
             channel = grpc.aio.insecure_channel((await running.__aenter__()).target)
-            return running, channel, Redis.from_url(valkey_url)
+            return running, channel, redis
 
         async def closed() -> None:
             await channel.close()

@@ -4,45 +4,24 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from ramps import BROKEN, KEYS, NOW, a_halt, a_reading, a_record, an_experiment, edited
+from ramps import BROKEN, KEYS, NOW, a_halt, a_reading, a_record, an_experiment, edited, stored_gates, stored_sums
 from redis.asyncio import Redis
 
 from sluicegate.experiment import ExperimentInForce
 from sluicegate.policy import Budget, Policy
-from sluicegate.reading import StoredGate, StoredGates, pack_sums
 from sluicegate.records import GateEvent
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.scores import Scores
 from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.errors import Outrun, RedisAway
-from sluicegate_operator.standalone import Controller, Transition, gate_sentence
+from sluicegate_operator.rollout.transitions import Transition, gate_sentence
+from sluicegate_operator.standalone import Controller
 from sluicegate_sidecar.routing.in_force import InForce
 from sluicegate_sidecar.routing.redis_source import RedisSource
 
 RESOURCE = an_experiment()
 POLICY = Policy()
 WARM = "warmer-greeting/1/warm"
-STORED_GATES = pack(
-    StoredGates(
-        calm="",
-        revision="r1",
-        control="",
-        gates={
-            "tone": StoredGate(
-                state="OK",
-                reason="",
-                latched=False,
-                since=0,
-                action="Alert",
-                threshold=3.5,
-                severity="critical",
-                place=2,
-            )
-        },
-    )
-)
-STORED_SUMS = pack_sums(int(NOW * 1000), [20, 0, 0, 0, 20, 90, 410])
-"""Twenty sessions: no average, and a tone of 4.5."""
 SECONDS = itertools.count(1_700_000_000)
 
 
@@ -76,7 +55,7 @@ async def scored(redis: Redis, count: int, step: int, name: str = "") -> None:
             told = {"caller_hash": session_id, "assigned_at": float(at), "weight": 0.5}
             record = a_record(session_id, variant, step, scores={"task_completion": score}, **told)
             pipe.xadd(KEYS.log, {"d": pack(record)}, id=f"{at * 1000}-0")
-    pipe.hset(KEYS.gates, WARM, STORED_GATES).hset(KEYS.sums, WARM, STORED_SUMS)
+    pipe.hset(KEYS.gates, WARM, stored_gates()).hset(KEYS.sums, WARM, stored_sums())
     await pipe.execute()
 
 
@@ -191,8 +170,8 @@ async def test_a_new_run_does_not_inherit_scores(redis: Redis, desk: Desk) -> No
     await desk.look(RESOURCE, POLICY, NOW)
     await scored(redis, 30, 0)
     second = an_experiment(run_id="2")
-    await redis.hset(KEYS.gates, "warmer-greeting/2/warm", STORED_GATES)
-    await redis.hset(KEYS.sums, "warmer-greeting/2/warm", STORED_SUMS)
+    await redis.hset(KEYS.gates, "warmer-greeting/2/warm", stored_gates())
+    await redis.hset(KEYS.sums, "warmer-greeting/2/warm", stored_sums())
     for _ in range(2):
         state = await desk.look(second, POLICY, NOW)
     assert state is not None
@@ -327,19 +306,66 @@ async def test_of_two_controllers_one_wins(redis: Redis, desk: Desk, at: str) ->
 
 
 async def test_a_redis_that_lost_its_data_is_filled_again(redis: Redis, desk: Desk) -> None:
-    """Published again under a higher version, from the first step, and what was counted is counted anew."""
+    """Published again under a higher version, at the step where it was; it holds, and tells of it once."""
     await desk.look(RESOURCE, POLICY, NOW)
     await scored(redis, 20, 0)
     await desk.look(RESOURCE, POLICY, NOW)
     before, _ = await in_force(redis)
     await redis.flushall()
-    state = await desk.look(RESOURCE, POLICY, NOW + 1)
+    for later in range(1, 3):
+        state = await desk.look(RESOURCE, POLICY, NOW + later)
     assert state is not None
-    assert (state.phase, state.step) == ("Ramping", 0)
-    assert "0 of 20" in state.message
+    assert (state.phase, state.step, state.reason, state.lost) == ("Ramping", 1, "EvidenceLost", 40)
     version, experiment = await in_force(redis)
     assert version > before
-    assert experiment == RESOURCE.in_force(0)
+    assert experiment == RESOURCE.in_force(1)
+    assert desk.kinds == ["Started", "Advanced", "Held"]
+    await scored(redis, 30, 1, "again-")
+    state = await desk.look(RESOURCE, POLICY, NOW + 3)
+    assert state is not None
+    assert (state.step, state.reason) == (1, "EvidenceLost")
+
+
+async def test_a_rollback_outlives_a_redis_that_lost_it(redis: Redis, desk: Desk) -> None:
+    """The controller that saw it writes it again: a harmful variant does not come back with an empty Redis."""
+    await desk.look(RESOURCE, POLICY, NOW)
+    await redis.hset(KEYS.halts, WARM, pack(a_halt()))
+    await desk.look(RESOURCE, POLICY, NOW)
+    await redis.flushall()
+    state = await desk.look(RESOURCE, POLICY, NOW + 1)
+    assert state is not None
+    assert (state.phase, (await published(redis)).weight) == ("RolledBack", 0)
+    assert desk.kinds == ["Started", "RolledBack"]
+
+
+async def test_an_erased_session_is_not_a_lost_one(redis: Redis, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """The log is shorter and the account says why: the run goes on, with a controller that starts anew, too."""
+    await desk.look(RESOURCE, POLICY, NOW)
+    await scored(redis, 10, 0)
+    await desk.look(RESOURCE, POLICY, NOW)
+    for entry, _ in await redis.xrange(KEYS.log, count=8):
+        await redis.pipeline().xdel(KEYS.log, entry).hincrby(KEYS.account, "erased", 1).execute()
+    for looks in (desk, Desk(redis)):
+        state = await looks.look(RESOURCE, POLICY, NOW + 1)
+        assert state is not None
+        assert (state.reason, state.lost) == ("TooFewSessions", 0)
+    assert "Redis lost" not in caplog.text
+
+
+async def test_an_older_redis_does_not_bring_an_older_state_back(redis: Redis, desk: Desk) -> None:
+    """Restored from a copy of an earlier time, its state is behind that of the controller, which writes its own."""
+    await desk.look(RESOURCE, POLICY, NOW)
+    kept = {key: await redis.dump(key) for key in (KEYS.snapshot, KEYS.rollout)}
+    await redis.hset(KEYS.halts, WARM, pack(a_halt()))
+    await desk.look(RESOURCE, POLICY, NOW + 1)
+    await redis.delete(KEYS.halts)
+    for key, dumped in kept.items():
+        await redis.restore(key, 0, dumped, replace=True)
+    state = await desk.look(RESOURCE, POLICY, NOW + 2)
+    assert state is not None
+    assert state.phase == "RolledBack"
+    assert (await published(redis)).weight == 0
+    assert desk.kinds == ["Started", "RolledBack"]
 
 
 async def test_a_sidecar_follows_over_a_loss(redis: Redis, desk: Desk) -> None:
@@ -354,7 +380,7 @@ async def test_a_sidecar_follows_over_a_loss(redis: Redis, desk: Desk) -> None:
     await redis.flushall()
     await desk.look(RESOURCE, POLICY, NOW + 1)
     await source.refresh()
-    assert known.snapshot.experiment == RESOURCE.in_force(0)
+    assert known.snapshot.experiment == RESOURCE.in_force(1)
 
 
 async def test_redis_away_decides_nothing() -> None:

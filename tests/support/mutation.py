@@ -104,6 +104,11 @@ RPCS = (
     Rpc("/sluicegate.v1.SessionService/RecordSession", session_pb2.RecordSessionRequest, a_recording),
     Rpc("/sluicegate.v1.SessionService/RecordFeedback", session_pb2.RecordFeedbackRequest, feedback),
     Rpc("/sluicegate.v1.QualityService/GetGates", quality_pb2.GetGatesRequest, lambda _: quality_pb2.GetGatesRequest()),
+    Rpc(
+        "/sluicegate.v1.QualityService/GetReport",
+        quality_pb2.GetReportRequest,
+        lambda _: quality_pb2.GetReportRequest(experiment="warmer-greeting"),
+    ),
     Rpc("/sluicegate.v1.QualityService/ListResults", quality_pb2.ListResultsRequest, a_page),
     Rpc("/sluicegate.v1.SessionService/StreamSession", session_pb2.SessionEvent, an_event, streams=True),
 )

@@ -7,9 +7,11 @@ from typing import Any
 
 from sluicegate.gate import GateState, UnknownReason
 from sluicegate.keys import Keys
-from sluicegate.records import GateReading, Halt, ScoreRecord
+from sluicegate.reading import StoredGate, StoredGates, pack_sums
+from sluicegate.records import GateReading, Halt, ScoreRecord, SeriesGates
 from sluicegate.resources.experiment import ExperimentResource
 from sluicegate.resources.load import load
+from sluicegate.snapshot import pack
 
 NOW = 1_800_000_000.0
 KEYS = Keys("default", "receptionist")
@@ -62,6 +64,26 @@ def a_reading(state: GateState = "OK", reason: UnknownReason = "", **changes: An
 
 
 BROKEN = a_reading("Broken", mean=2.25, count=15)
+
+
+def gates(at: float = NOW, sessions: int = 20, **readings: GateReading) -> SeriesGates:
+    """The gates of a series as of `at`, in Unix seconds; without readings, one gate that is OK."""
+    return SeriesGates(
+        at=int(at * 1000), revision="r1", sessions=sessions, gates=readings or {"overall_average": a_reading()}
+    )
+
+
+def stored_gates() -> bytes:
+    """As the score script stores them: one gate, on tone, that is OK."""
+    tone = StoredGate(
+        state="OK", reason="", latched=False, since=0, action="Alert", threshold=3.5, severity="critical", place=2
+    )
+    return pack(StoredGates(calm="", revision="r1", control="", gates={"tone": tone}))
+
+
+def stored_sums(at: float = NOW) -> bytes:
+    """And beside them, as of `at`, in Unix seconds: twenty sessions without an average, and a tone of 4.5."""
+    return pack_sums(int(at * 1000), [20, 0, 0, 0, 20, 90, 410])
 
 
 def a_halt(variant: str = "warm", run_id: str = "1") -> Halt:

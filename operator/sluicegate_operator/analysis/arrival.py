@@ -13,6 +13,8 @@ class Arrival:
 
     at: float
     record: ScoreRecord | FailedJudgement
+    entry: str = ""
+    """The id of the entry in its log."""
 
     @property
     def assigned_at(self) -> float:

@@ -21,15 +21,16 @@ from sluicegate_operator.analysis.metric import MetricEvidence
 from sluicegate_operator.analysis.mismatch import Mismatch
 from sluicegate_operator.analysis.ordering import WaitingRoom
 from sluicegate_operator.analysis.plan import Plan
-from sluicegate_operator.analysis.segment import Observe, Segment
+from sluicegate_operator.analysis.segment import Observer, Segment
 
 
 class Analysis:
     """The state of one run's comparison. Constant time for each score; memory for each caller."""
 
-    def __init__(self, plan: Plan, observe: Observe | None = None) -> None:
+    def __init__(self, plan: Plan, observer: Observer | None = None) -> None:
         self.plan = plan
-        self._observe = observe
+        self._observer = observer
+        self._entries = 0
         self._room = WaitingRoom(plan.wait)
         self._first: dict[str, str] = {}
         """Unit → its first session in the run, for as many units as there are."""
@@ -44,6 +45,7 @@ class Analysis:
         """The next entry of the logs. Entries come in the order of their time, as the logs hold them."""
         if not belongs(arrival.record, self.plan):
             return
+        self._entries += isinstance(arrival.record, ScoreRecord)
         self.advance(arrival.at)
         if self._room.is_late(arrival):
             self._take(arrival, late=True)
@@ -74,6 +76,8 @@ class Analysis:
         if not isinstance(record, ScoreRecord):
             account.failed += 1
             return
+        if self._observer:
+            self._observer.scored(arrival)
         account.scored += 1
         self._scored_in_step[record.step] += is_treatment
         if late:
@@ -97,7 +101,9 @@ class Analysis:
             if segment:
                 self._seams.append(_seam(segment, record))
             segment = self._segment = Segment.first(record, self.plan)
-        segment.add(record, is_treatment, probability, self._observe)
+        bet_on = segment.add(record, is_treatment, probability)
+        if self._observer:
+            self._observer.counted(record, probability, segment, bet_on)
 
     def reading(self) -> Comparison:
         """All that is known now, as a value."""
@@ -116,6 +122,7 @@ class Analysis:
             seams=tuple(self._seams),
             refused=dict(self._refused),
             waiting=len(self._room.waiting),
+            entries=self._entries,
         )
 
 

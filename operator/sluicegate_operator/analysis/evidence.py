@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sluicegate.keys import series
 from sluicegate.records import Halt, SeriesGates
 from sluicegate_operator.analysis.bets import LOG_LINE
 from sluicegate_operator.analysis.plan import Plan
@@ -106,6 +107,8 @@ class Comparison:
     """Why records of the run were left out → how many."""
     waiting: int = 0
     """Scores that wait for their turn, because a session assigned earlier may still come."""
+    entries: int = 0
+    """Scores of the run in the log, whatever became of them."""
 
     @property
     def primary(self) -> MetricReading | None:
@@ -134,3 +137,25 @@ class Evidence:
     control: SeriesGates | None
     halt: Halt | None
     """The halt of the treatment in this run, if a gate shut it out."""
+    erased: int = 0
+    """Sessions of the agent that were erased so far, of whichever run."""
+
+    @property
+    def seen(self) -> int:
+        """Scores of the run that the log has, and what was erased: falls only where Redis lost some."""
+        return self.comparison.entries + self.erased
+
+
+def evidence_of(
+    comparison: Comparison, gates: Mapping[str, SeriesGates], halts: Mapping[str, Halt], erased: int
+) -> Evidence:
+    """The evidence on the run that `comparison` is of. `gates` and `halts` by series, of any run."""
+    plan = comparison.plan
+    treatment = series(plan.experiment, plan.run_id, plan.treatment)
+    return Evidence(
+        comparison=comparison,
+        treatment=gates.get(treatment),
+        control=gates.get(series(plan.experiment, plan.run_id, plan.control)),
+        halt=halts.get(treatment),
+        erased=erased,
+    )

@@ -1,6 +1,6 @@
 """Reads the logs of scores and of failed judgements, from where the last reading ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,6 +28,10 @@ class Cursor:
     scores: bytes = b"0"
     failures: bytes = b"0"
     now: float = 0.0
+    height: int = 0
+    """Scores in the log, of whichever run, and sessions erased so far: falls only where Redis lost some."""
+    erased: int = 0
+    """Sessions erased so far."""
 
 
 class Scores:
@@ -46,8 +50,9 @@ class Scores:
             pipe.time()
             pipe.xrange(self._keys.log, min=b"(" + after.scores, count=BATCH)
             pipe.xrange(self._keys.dead, min=b"(" + after.failures, count=BATCH)
+            pipe.xlen(self._keys.log).hget(self._keys.account, "erased")
             try:
-                (seconds, micros), scores, failures = await pipe.execute()
+                (seconds, micros), scores, failures, length, erased = await pipe.execute()
             except (RedisError, OSError) as error:
                 raise RedisAway(f"the score log cannot be read: {error}") from error
             arrivals += _scored(scores)
@@ -56,9 +61,30 @@ class Scores:
                 scores=scores[-1][0] if scores else after.scores,
                 failures=failures[-1][0] if failures else after.failures,
                 now=max(after.now, seconds + micros // 1000 / 1000),
+                height=length + int(erased or 0),
+                erased=int(erased or 0),
             )
             if len(scores) < BATCH and len(failures) < BATCH:
                 return sorted(arrivals, key=_time), after
+
+    async def entries(self, ids: Sequence[str]) -> dict[str, ScoreRecord]:
+        """Those of the score log's entries that are still there: an erased session is not."""
+        pipe = self._redis.pipeline(transaction=False)
+        for entry in ids:
+            pipe.xrange(self._keys.log, min=entry, max=entry)
+        try:
+            answers: list[Entries] = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise RedisAway(f"the score log cannot be read: {error}") from error
+        found = [entry for answer in answers for entry in answer]
+        return {entry.decode(): msgspec.msgpack.decode(fields[b"d"], type=ScoreRecord) for entry, fields in found}
+
+    async def waiting(self) -> int:
+        """Sessions that wait for the judge, of whichever run."""
+        try:
+            return int(await self._redis.xlen(self._keys.queue))
+        except (RedisError, OSError) as error:
+            raise RedisAway(f"the queue cannot be read: {error}") from error
 
     async def gates(self) -> tuple[dict[str, SeriesGates], dict[str, Halt]]:
         """The gates and the halts, by series."""
@@ -99,11 +125,12 @@ def _at(entry_id: bytes) -> float:
 
 def _scored(entries: Entries) -> Iterator[Arrival]:
     for entry_id, fields in entries:
-        yield Arrival(_at(entry_id), msgspec.msgpack.decode(fields[b"d"], type=ScoreRecord))
+        yield Arrival(_at(entry_id), msgspec.msgpack.decode(fields[b"d"], type=ScoreRecord), entry_id.decode())
 
 
 def _failed(entries: Entries) -> Iterator[Arrival]:
     """Dead letters that tell of an experiment; an unreadable session has nothing to tell."""
     for entry_id, fields in entries:
         if fields.get(b"failed"):
-            yield Arrival(_at(entry_id), msgspec.msgpack.decode(fields[b"failed"], type=FailedJudgement))
+            record = msgspec.msgpack.decode(fields[b"failed"], type=FailedJudgement)
+            yield Arrival(_at(entry_id), record, entry_id.decode())

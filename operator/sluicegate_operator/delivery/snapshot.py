@@ -1,5 +1,6 @@
 """Writes the snapshot of an agent, and the controller's state with it, by compare-and-set."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 
 import msgspec
@@ -9,7 +10,7 @@ from redis.exceptions import RedisError
 from sluicegate.experiment import ExperimentInForce
 from sluicegate.keys import Keys
 from sluicegate.policy import Policy
-from sluicegate.records import Notice
+from sluicegate.records import Halt, Notice
 from sluicegate.snapshot import VersionedExperiment, VersionedPolicy, gate_table, pack, pack_table
 from sluicegate_operator.errors import Outrun, RedisAway, Unreadable
 from sluicegate_operator.rollout.state import RolloutState
@@ -62,6 +63,17 @@ class Delivery:
         value = pack(VersionedExperiment(version=version, experiment=experiment))
         name, kept = (state.experiment, pack(state)) if state else ("", b"")
         await self._write(["experiment", expected, value, b"", name, kept])
+
+    async def put_halts(self, halts: Iterable[Halt]) -> None:
+        """Writes halts that are not there, and tells every sidecar. One that is there stays as it is."""
+        pipe = self._redis.pipeline(transaction=True)
+        for halt in halts:
+            pipe.hsetnx(self._keys.halts, halt.series, pack(halt))
+            pipe.publish(self._keys.notices, pack(Notice(halt=halt)))
+        try:
+            await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise RedisAway(f"halts cannot be written: {error}") from error
 
     async def _write(self, args: list[str | int | bytes]) -> None:
         try:

@@ -7,6 +7,7 @@ from sluicegate.resources.experiment import ExperimentResource
 from sluicegate_operator.analysis.evidence import Comparison, Evidence, MetricReading, MismatchReading
 from sluicegate_operator.analysis.safety import margin_at
 from sluicegate_operator.rollout.gating import gate_hold, unknown_gate
+from sluicegate_operator.rollout.loss import lost_evidence
 from sluicegate_operator.rollout.missing import too_few, unsafe
 from sluicegate_operator.rollout.sentences import evidence_shown, means_shown
 from sluicegate_operator.rollout.state import RolloutState
@@ -37,7 +38,7 @@ def decide(resource: ExperimentResource, state: RolloutState, evidence: Evidence
     if resource.paused:
         return Hold("Paused", "spec.paused is true: the ramp stands still", "spec.paused: false")
     step = _step(resource, state, comparison)
-    hold = _held(resource, step, evidence, now)
+    hold = _held(resource, state, step, evidence, now)
     if hold:
         return _overdue(resource, state, hold, now) if hold.reason in INCONCLUSIVE else hold
     seen = _safe(comparison, step)
@@ -58,12 +59,13 @@ def _step(resource: ExperimentResource, state: RolloutState, comparison: Compari
     )
 
 
-def _held(resource: ExperimentResource, step: Step, evidence: Evidence, now: float) -> Hold | None:
+def _held(resource: ExperimentResource, state: RolloutState, step: Step, evidence: Evidence, now: float) -> Hold | None:
     """The first reason not to go on; None if there is none."""
     comparison = evidence.comparison
     return (
         gate_hold(resource, evidence, now)
         or _mismatched(comparison)
+        or lost_evidence(state)
         or too_few(comparison, step.index, step.weight, step.min_sessions)
         or unsafe(comparison, step.margin)
         or unknown_gate(resource, evidence)

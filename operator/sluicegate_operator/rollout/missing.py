@@ -42,9 +42,15 @@ def unsafe(comparison: Comparison, margin: float) -> Hold | None:
     )
 
 
-def _more_sessions(log_safety: float, seen: int) -> str:
-    """Evidence grows by a factor per session: as it did so far, or not at all."""
+def sessions_until_safe(log_safety: float, seen: int) -> int | None:
+    """How many more of both variants. Evidence grows by a factor per session: as it did so far, or not at all."""
     if log_safety <= 0 or seen == 0:
+        return None
+    return math.ceil((LOG_LINE - log_safety) * seen / log_safety)
+
+
+def _more_sessions(log_safety: float, seen: int) -> str:
+    more = sessions_until_safe(log_safety, seen)
+    if more is None:
         return "evidence for safety of 20; it does not grow at present"
-    more = math.ceil((LOG_LINE - log_safety) * seen / log_safety)
     return f"evidence for safety of 20: some {more} more sessions of both variants, if it goes on as it did"

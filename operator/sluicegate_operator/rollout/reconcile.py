@@ -7,7 +7,10 @@ from sluicegate.policy import Policy
 from sluicegate.resources.experiment import ExperimentResource
 from sluicegate_operator.analysis.evidence import Evidence
 from sluicegate_operator.rollout.decide import decide, halted
-from sluicegate_operator.rollout.state import RolloutState, first_state, variants_hash
+from sluicegate_operator.rollout.history import RampChange, with_change
+from sluicegate_operator.rollout.loss import after_loss
+from sluicegate_operator.rollout.operations import aborted, overruled
+from sluicegate_operator.rollout.state import RolloutState, first_state, outline, runs_left, variants_hash
 from sluicegate_operator.rollout.verdicts import Advance, Decision, Hold, Promote, RollBack
 
 
@@ -45,29 +48,37 @@ def reconcile(
     the earlier ones: it is at least the time in milliseconds.
     """
     refused = ""
-    if state is None or begins_run(resource, state):
+    if state is None:
         state = first_state(resource, _next_version(state, now), now)
-    elif state.variants_hash != variants_hash(resource):
+    elif begins_run(resource, state):
+        ended = runs_left(state, resource.run_id) if state.experiment == resource.name else ()
+        state = first_state(resource, _next_version(state, now), now, ended)
+    before = state
+    if state.variants_hash != variants_hash(resource):
         refused = f"variants, unit and salt are frozen while run {state.run_id} is on: give a new spec.runId"
         if current and (current.name, current.run_id) == (state.experiment, state.run_id):
             resource = replace(resource, variants=current.variants, unit=current.unit, salt=current.salt)
         else:  # Deleted or displaced, edited, and back again: nobody knows the variants that the evidence is of.
             state = replace(state, phase="RolledBack", message=refused)
-    state = replace(state, step=present_step(resource, state))
+    state = replace(after_loss(state, evidence), step=present_step(resource, state), resource=outline(resource))
     if resource.sampling_rate < state.sampling_rate:
         state = replace(state, sampling_rate=resource.sampling_rate)
-    after = _after(state, decision, now) if (decision := _decision(resource, state, evidence, now)) else state
+    after = _after(state, decision, now) if (decision := due(resource, state, evidence, now)) else state
     experiment = in_force(resource, after, policy)
+    after = _with_history(before, after, resource, now)
     if experiment != current and after.version == state.version:
         after = replace(after, version=_next_version(state, now))
     return Outcome(state=after, in_force=experiment, refused=refused)
 
 
-def _decision(resource: ExperimentResource, state: RolloutState, evidence: Evidence, now: float) -> Decision | None:
+def due(resource: ExperimentResource, state: RolloutState, evidence: Evidence, now: float) -> Decision | None:
     """What to do now; None for a run that is over. A winner that a gate shuts out later goes back, too."""
+    abort = aborted(resource, state)
+    if abort:
+        return abort
     match state.phase:
         case "Ramping":
-            return decide(resource, state, evidence, now)
+            return overruled(resource, state, decide(resource, state, evidence, now))
         case "Complete" if evidence.halt:
             return halted(resource.treatment.name, evidence.halt)
         case _:
@@ -89,6 +100,27 @@ def _after(state: RolloutState, decision: Decision, now: float) -> RolloutState:
         case Promote():
             on = replace(state, phase="Complete")
     return replace(on, message=decision.message, reason="", needed="")
+
+
+def _with_history(before: RolloutState, after: RolloutState, resource: ExperimentResource, now: float) -> RolloutState:
+    """Remembers a step forward, or the end of the run."""
+    if after.phase == before.phase and after.step <= before.step:
+        return after
+    change = RampChange(
+        at=now,
+        kind="Advanced" if after.phase == "Ramping" else after.phase,
+        before=_share(resource, replace(before, step=present_step(resource, before))),
+        after=_share(resource, after),
+        message=after.message,
+    )
+    return replace(after, history=with_change(after.history, change))
+
+
+def _share(resource: ExperimentResource, state: RolloutState) -> float:
+    """The treatment's share of new units."""
+    if state.phase == "Ramping":
+        return resource.in_force(state.step).weight
+    return 1.0 if state.phase == "Complete" else 0.0
 
 
 def in_force(resource: ExperimentResource, state: RolloutState, policy: Policy) -> ExperimentInForce:

@@ -6,11 +6,17 @@ from sluicegate_operator.analysis.evidence import MetricReading
 from sluicegate_operator.analysis.plan import Plan
 
 LARGEST_SHOWN = math.log(10_000)
+SMALLEST_SHOWN = 0.001
 
 
 def evidence_shown(log_evidence: float) -> str:
     """Evidence from its logarithm, which may be far beyond what a number can hold."""
-    return "over 10000" if log_evidence > LARGEST_SHOWN else f"{math.exp(log_evidence):.3g}"
+    if log_evidence > LARGEST_SHOWN:
+        return "over 10000"
+    evidence = math.exp(log_evidence)
+    if evidence < SMALLEST_SHOWN:
+        return f"under {SMALLEST_SHOWN:g}"
+    return f"{evidence:.0f}" if evidence >= 100 else f"{evidence:.3g}"
 
 
 def mean_shown(mean: float | None) -> str:

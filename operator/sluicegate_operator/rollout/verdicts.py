@@ -9,11 +9,13 @@ HoldReason = Literal[
     "GateBroken",
     "JudgeLag",
     "SampleRatioMismatch",
+    "EvidenceLost",
     "TooFewSessions",
     "TooFewCallers",
     "NotYetSafe",
     "GateUnknown",
     "DeadlineExceeded",
+    "ApprovalNeeded",
 ]
 
 
@@ -44,7 +46,7 @@ class Promote:
 class RollBack:
     """Nobody gets the treatment any more."""
 
-    reason: Literal["Harm", "Halted", "Inconclusive"]
+    reason: Literal["Harm", "Halted", "Inconclusive", "Aborted"]
     message: str
 
 

@@ -1,12 +1,15 @@
 """An Experiment resource as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sluicegate.experiment import ExperimentInForce, OnStale, Override, Unit, Variant
 
 OnInconclusive = Literal["Hold", "Rollback"]
+
+ASKED_BY = "sluicegate.dev/"
+"""What an annotation starts with by which a person asks something of a run."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -17,6 +20,8 @@ class RampStep:
 
     weight: float
     min_sessions: int
+    manual: bool = False
+    """Whether a person must approve of going on from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,8 @@ class ExperimentResource:
     overrides: tuple[Override, ...]
     source: str
     """Where it was read, for messages: `file:line`."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """What people ask of the run by annotation: the operation, such as promote, and its value."""
 
     @property
     def treatment(self) -> Variant:
@@ -102,6 +109,11 @@ def experiment_resource(resource: Mapping[str, Any], source: str) -> ExperimentR
         sampling_rate=float(spec["sampling"]["rate"]),
         overrides=tuple(map(_override, spec.get("overrides", ()))),
         source=source,
+        asked={
+            name.removeprefix(ASKED_BY): value
+            for name, value in metadata.get("annotations", {}).items()
+            if name.startswith(ASKED_BY)
+        },
     )
 
 
@@ -110,7 +122,7 @@ def _variant(variant: Mapping[str, Any]) -> Variant:
 
 
 def _step(step: Mapping[str, Any]) -> RampStep:
-    return RampStep(weight=step["weight"] / 100, min_sessions=step["minSessions"])
+    return RampStep(weight=step["weight"] / 100, min_sessions=step["minSessions"], manual=step["approval"] == "Manual")
 
 
 def _seconds(duration: str) -> float:

@@ -147,6 +147,20 @@ class Result(_message.Message):
     judge_model: str
     def __init__(self, session_id: _Optional[str] = ..., caller_hash: _Optional[str] = ..., experiment: _Optional[str] = ..., run_id: _Optional[str] = ..., variant: _Optional[str] = ..., scores: _Optional[_Iterable[_Union[Score, _Mapping]]] = ..., average: _Optional[float] = ..., turn_count: _Optional[int] = ..., scored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_reason: _Optional[_Union[_session_pb2.EndReason, str]] = ..., truncated: _Optional[bool] = ..., judge_revision: _Optional[str] = ..., judge_model: _Optional[str] = ...) -> None: ...
 
+class GetReportRequest(_message.Message):
+    __slots__ = ("agent", "experiment")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    experiment: str
+    def __init__(self, agent: _Optional[str] = ..., experiment: _Optional[str] = ...) -> None: ...
+
+class GetReportResponse(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
 class Score(_message.Message):
     __slots__ = ("metric", "value", "reason")
     METRIC_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class QualityServiceStub:
                 request_serializer=sluicegate_dot_v1_dot_quality__pb2.ListResultsRequest.SerializeToString,
                 response_deserializer=sluicegate_dot_v1_dot_quality__pb2.ListResultsResponse.FromString,
                 _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/sluicegate.v1.QualityService/GetReport',
+                request_serializer=sluicegate_dot_v1_dot_quality__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=sluicegate_dot_v1_dot_quality__pb2.GetReportResponse.FromString,
+                _registered_method=True)
 
 
 class QualityServiceServicer:
@@ -65,6 +70,14 @@ class QualityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReport(self, request, context):
+        """GetReport answers with what is known of an experiment's run: the comparison, the evidence, the ramp, the gates and
+        the decision. NOT_FOUND where the controller has published none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QualityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +90,11 @@ def add_QualityServiceServicer_to_server(servicer, server):
                     servicer.ListResults,
                     request_deserializer=sluicegate_dot_v1_dot_quality__pb2.ListResultsRequest.FromString,
                     response_serializer=sluicegate_dot_v1_dot_quality__pb2.ListResultsResponse.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=sluicegate_dot_v1_dot_quality__pb2.GetReportRequest.FromString,
+                    response_serializer=sluicegate_dot_v1_dot_quality__pb2.GetReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +152,33 @@ class QualityService:
             '/sluicegate.v1.QualityService/ListResults',
             sluicegate_dot_v1_dot_quality__pb2.ListResultsRequest.SerializeToString,
             sluicegate_dot_v1_dot_quality__pb2.ListResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sluicegate.v1.QualityService/GetReport',
+            sluicegate_dot_v1_dot_quality__pb2.GetReportRequest.SerializeToString,
+            sluicegate_dot_v1_dot_quality__pb2.GetReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

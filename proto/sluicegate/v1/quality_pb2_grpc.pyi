@@ -37,6 +37,10 @@ class QualityServiceStub:
     """GetGates answers with the state of every gate, per variant and for the agent as a whole."""
     ListResults: _grpc.UnaryUnaryMultiCallable[_quality_pb2.ListResultsRequest, _quality_pb2.ListResultsResponse]
     """ListResults answers with scored sessions, newest first."""
+    GetReport: _grpc.UnaryUnaryMultiCallable[_quality_pb2.GetReportRequest, _quality_pb2.GetReportResponse]
+    """GetReport answers with what is known of an experiment's run: the comparison, the evidence, the ramp, the gates and
+    the decision. NOT_FOUND where the controller has published none.
+    """
 
 @_typing.type_check_only
 class QualityServiceAsyncStub(QualityServiceStub):
@@ -47,6 +51,10 @@ class QualityServiceAsyncStub(QualityServiceStub):
     """GetGates answers with the state of every gate, per variant and for the agent as a whole."""
     ListResults: _aio.UnaryUnaryMultiCallable[_quality_pb2.ListResultsRequest, _quality_pb2.ListResultsResponse]  # type: ignore[assignment]
     """ListResults answers with scored sessions, newest first."""
+    GetReport: _aio.UnaryUnaryMultiCallable[_quality_pb2.GetReportRequest, _quality_pb2.GetReportResponse]  # type: ignore[assignment]
+    """GetReport answers with what is known of an experiment's run: the comparison, the evidence, the ramp, the gates and
+    the decision. NOT_FOUND where the controller has published none.
+    """
 
 class QualityServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the judge found, and what the gates made of it."""
@@ -66,5 +74,15 @@ class QualityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quality_pb2.ListResultsResponse, _abc.Awaitable[_quality_pb2.ListResultsResponse]]:
         """ListResults answers with scored sessions, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetReport(
+        self,
+        request: _quality_pb2.GetReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quality_pb2.GetReportResponse, _abc.Awaitable[_quality_pb2.GetReportResponse]]:
+        """GetReport answers with what is known of an experiment's run: the comparison, the evidence, the ramp, the gates and
+        the decision. NOT_FOUND where the controller has published none.
+        """
 
 def add_QualityServiceServicer_to_server(servicer: QualityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,9 +8,11 @@ from sluicegate.keys import AGENT_SERIES, UNATTRIBUTED
 from sluicegate.records import GateReading, Halt, ScoreRecord
 from sluicegate.v1 import quality_pb2, quality_pb2_grpc
 from sluicegate_sidecar.errors import InvalidRequest
+from sluicegate_sidecar.gating.report import Reports
 from sluicegate_sidecar.gating.score_log import ScoreLog
 from sluicegate_sidecar.gating.window import Windows
 from sluicegate_sidecar.server.status import Context, check_agent
+from sluicegate_sidecar.sessions.capture import check_id
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
@@ -21,10 +23,13 @@ STALE_READING_MS = 60_000
 class QualityServicer(quality_pb2_grpc.QualityServiceServicer):
     """Tells what was found."""
 
-    def __init__(self, agent: str, windows: Windows, score_log: ScoreLog, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, agent: str, windows: Windows, score_log: ScoreLog, reports: Reports, clock: Callable[[], float]
+    ) -> None:
         self._agent = agent
         self._windows = windows
         self._score_log = score_log
+        self._reports = reports
         self._clock = clock
 
     async def GetGates(self, request: quality_pb2.GetGatesRequest, context: Context) -> quality_pb2.GetGatesResponse:
@@ -52,6 +57,11 @@ class QualityServicer(quality_pb2_grpc.QualityServiceServicer):
             results=[result_message(scored_at, record) for scored_at, record in page.results],
             next_page_token=page.next_token,
         )
+
+    async def GetReport(self, request: quality_pb2.GetReportRequest, context: Context) -> quality_pb2.GetReportResponse:
+        check_agent("agent", request.agent, self._agent)
+        check_id("experiment", request.experiment, required=True)
+        return quality_pb2.GetReportResponse(json=await self._reports.document(request.experiment))
 
 
 def gate_message(series: str, gate: str, reading: GateReading, *, stale: bool) -> quality_pb2.Gate:

@@ -6,6 +6,7 @@ import grpc
 
 from sluicegate_sidecar.errors import (
     InvalidRequest,
+    NoReport,
     OutOfOrder,
     QueueFull,
     RedisAway,
@@ -16,6 +17,7 @@ from sluicegate_sidecar.errors import (
 
 STATUS: tuple[tuple[type[SluicegateError], grpc.StatusCode], ...] = (
     (UnknownAgent, grpc.StatusCode.NOT_FOUND),
+    (NoReport, grpc.StatusCode.NOT_FOUND),
     (OutOfOrder, grpc.StatusCode.OUT_OF_RANGE),
     (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (QueueFull, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -10,7 +10,8 @@ from scored import PLAN, arrived, failed, scored
 
 from sluicegate_operator.analysis.arrival import Arrival
 from sluicegate_operator.analysis.comparison import Analysis
-from sluicegate_operator.analysis.replay import contrasts, replayed
+from sluicegate_operator.analysis.recording import Recording
+from sluicegate_operator.analysis.replay import replayed
 
 LATER = 1e9
 
@@ -163,13 +164,14 @@ def test_a_new_judge_revision_starts_new_evidence() -> None:
         arrived(scored(3, judge_revision="r2")),
         arrived(scored(4)),
     ]
-    reading = replayed(PLAN, log, LATER).reading()
+    recording = Recording(PLAN)
+    reading = replayed(PLAN, log, LATER, recording).reading()
     (seam,) = reading.seams
     assert (seam.before, seam.after, seam.at) == ("r1", "r2", 3.0)
     assert (seam.counted_treatment, seam.counted_control) == (1, 1)
     assert (reading.revision, reading.counted_treatment, reading.counted_control) == ("r2", 1, 0)
     assert reading.refused == {"judge revision of the past": 1}
-    assert len(contrasts(PLAN, log, LATER)["task_completion"]) == 1
+    assert len(recording.contrasts("task_completion")) == 1
 
 
 def test_different_sampling_rates_enter_the_weight() -> None:

@@ -45,7 +45,7 @@ spec:
   ramp:
     steps: [{weight: 50, minSessions: 2}, {weight: 90, minSessions: 1000}]
     margin: 2
-  analysis: {wait: 1s}
+  analysis: {wait: 5s}
   sampling: {rate: 1.0}
 """
 

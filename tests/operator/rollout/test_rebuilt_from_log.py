@@ -11,7 +11,8 @@ from sluicegate.policy import Policy
 from sluicegate.snapshot import pack
 from sluicegate_operator.analysis.scores import Scores
 from sluicegate_operator.delivery.snapshot import Delivery
-from sluicegate_operator.standalone import Controller, Transition
+from sluicegate_operator.rollout.transitions import Transition
+from sluicegate_operator.standalone import Controller
 
 KEYS = Keys("default", "receptionist")
 
