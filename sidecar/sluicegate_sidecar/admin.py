@@ -3,12 +3,17 @@
 A thread, so that a stuck event loop is seen as what it is, not as a probe that never comes back.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
 
 from prometheus_client import REGISTRY, generate_latest
+
+from sluicegate_sidecar import unix_socket
 
 STUCK_AFTER_SECONDS = 10.0
 
@@ -17,8 +22,7 @@ class Admin:
     """Answers probes from what the event loop last said of itself."""
 
     def __init__(self, address: str) -> None:
-        """Binds `address` (host:port, port 0 for any free one). OSError if it cannot."""
-        host, _, port = address.rpartition(":")
+        """Binds `address` (host:port, port 0 for any free one; or unix:/path). OSError if it cannot."""
         self._last_beat = time.monotonic()
         self._started = False
         routes: dict[str, Callable[[], tuple[int, bytes]]] = {
@@ -42,12 +46,14 @@ class Admin:
             def log_message(self, format: str, *args: object) -> None:
                 """Probes are no news."""
 
-        self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+        self._server = _server(address, Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="admin", daemon=True).start()
 
     @property
     def address(self) -> str:
+        if isinstance(self._server, _OnSocket):
+            return f"unix:{self._server.server_address!s}"
         host, port = self._server.server_address[:2]
         return f"{host!s}:{port}"
 
@@ -69,3 +75,24 @@ class Admin:
 
     def _startup(self) -> tuple[int, bytes]:
         return (200, b"ok\n") if self._started else (503, b"starting\n")
+
+
+def _server(address: str, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        unix_socket.clear(Path(path))
+        return _OnSocket(path, handler)
+    host, _, port = address.rpartition(":")
+    return ThreadingHTTPServer((host.strip("[]"), int(port)), handler)
+
+
+class _OnSocket(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: str, handler: type[BaseHTTPRequestHandler]) -> None:
+        # A path where the type of the base class wants host and port: the family says which it is.
+        super().__init__(path, handler)  # type: ignore[arg-type]
+
+    def server_bind(self) -> None:
+        """Without asking for the name of a host, of which a path has none."""
+        TCPServer.server_bind(self)

@@ -7,6 +7,7 @@ there is to do, transactions, scripts, blocking reads and subscriptions. Only it
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -18,6 +19,7 @@ from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError, MovedError, RedisError, TimeoutError
 
 from sluicegate.keys import Keys
+from sluicegate_sidecar.credentials import FromFolder
 from sluicegate_sidecar.errors import ConfigError
 
 TIMEOUT_SECONDS = 5.0
@@ -32,9 +34,12 @@ Address = tuple[str, int]
 
 
 @asynccontextmanager
-async def connected(url: str, keys: Keys) -> AsyncIterator[Redis]:
-    """A client for the keys of one agent, connected when it is first used. ConfigError if the URL cannot be used."""
-    redis = Redis.from_pool(_pool(url, keys))
+async def connected(url: str, keys: Keys, credentials: str = "") -> AsyncIterator[Redis]:
+    """A client for the keys of one agent, connected when it is first used. ConfigError if the URL cannot be used.
+
+    `credentials`: a folder that says who we are, read at each connect; empty: the URL does, or nothing.
+    """
+    redis = Redis.from_pool(_pool(url, keys, credentials))
     try:
         yield redis
     finally:
@@ -46,7 +51,7 @@ def check(url: str) -> None:
     _pool(url, Keys("", ""))
 
 
-def _pool(url: str, keys: Keys) -> ConnectionPool:
+def _pool(url: str, keys: Keys, credentials: str = "") -> ConnectionPool:
     try:
         plain, is_cluster = _cluster_option(url)
         options = {
@@ -57,6 +62,8 @@ def _pool(url: str, keys: Keys) -> ConnectionPool:
             **parse_url(plain),
         }
         options["connection_class"] = _CLASSES[options.get("connection_class", Connection)]
+        if credentials:
+            options = _as_the_folder_says(options, credentials)
         if is_cluster:
             options = _to_owner(options, keys)
         pool = BlockingConnectionPool(**{"max_connections": MOST_CONNECTIONS, "timeout": TIMEOUT_SECONDS, **options})
@@ -69,6 +76,14 @@ def _pool(url: str, keys: Keys) -> ConnectionPool:
             "what is special in a password, and check the options after the question mark"
         ) from None
     return pool
+
+
+def _as_the_folder_says(options: dict[str, Any], credentials: str) -> dict[str, Any]:
+    if options.get("username") or options.get("password"):
+        raise ConfigError(
+            "SLUICEGATE_REDIS_CREDENTIALS: SLUICEGATE_REDIS_URL has a user or a password already; leave out one of them"
+        )
+    return {**options, "credential_provider": FromFolder(Path(credentials))}
 
 
 def _cluster_option(url: str) -> tuple[str, bool]:
