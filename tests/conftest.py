@@ -1,9 +1,11 @@
-"""What all tests share: a real Redis, started once, emptied for each test."""
+"""What all tests share: a real Redis, started once, emptied for each test, and a real Kubernetes API server."""
 
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from api_server import ApiServer, api_server
 from redis.asyncio import Redis
 from redis_servers import KINDS, serving
 
@@ -31,3 +33,17 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
     async with connected(valkey_url, KEYS) as client:
         await client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A Kubernetes API server with our kinds, without a node, for as long as the tests run."""
+    with api_server(tmp_path_factory.mktemp("cluster")) as server:
+        server.install_crds()
+        yield server
+
+
+@pytest.fixture
+def namespace(cluster: ApiServer) -> str:
+    """A namespace of the test's own."""
+    return cluster.create_namespace(f"t-{uuid.uuid4().hex[:12]}")

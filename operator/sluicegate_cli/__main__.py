@@ -10,8 +10,12 @@ COMMANDS = {
     "dead-letters": "List, show, retry or drop the sessions that could not be judged.",
     "demo": "Two experiments, one harmless and one harmful, without a key or a cluster.",
     "erase": "Erase a session, or all sessions of a caller.",
+    "injector": "Give pods their sidecar as they are created, in Kubernetes.",
     "judge": "Judge sessions off the queue, as a process of its own.",
+    "operator": "Ramp the experiments of a Kubernetes cluster.",
+    "probe": "Ask a sidecar on this machine whether it is up.",
     "replay": "Send recorded conversations through a running sidecar.",
+    "report": "Report on an experiment: the comparison, the evidence, the ramp, the gates.",
     "sidecar": "Assign callers and capture sessions beside an agent.",
     "up": "Run everything on this machine, from resource files.",
 }

@@ -36,10 +36,21 @@ def load(paths: Iterable[str | Path]) -> Resources:
     complete = not problems
     problems += (problem for resource in resources for problem in resource.problems)
     problems += conflicts(resources, complete)
+    problems += (problem for resource in resources for problem in _elsewhere(resource))
     if problems:
         order = {str(file): position for position, file in enumerate(files)}
         raise ResourceErrors(tuple(sorted(problems, key=lambda problem: (order.get(problem.file, -1), problem.line))))
     return _values(resources)
+
+
+def _elsewhere(resource: CheckedResource) -> Iterator[ResourceProblem]:
+    """What files alone cannot give: texts in ConfigMaps."""
+    spec = resource.resource.get("spec")
+    variants = spec.get("variants") if isinstance(spec, dict) and resource.kind == "Experiment" else None
+    for index, variant in enumerate(variants if isinstance(variants, list) else ()):
+        if isinstance(variant, dict) and variant.get("configFrom"):
+            message = "there are no ConfigMaps outside of Kubernetes: write the texts into config, and remove this"
+            yield resource.problem(("spec", "variants", index, "configFrom"), message)
 
 
 def _files(paths: Iterable[str | Path], problems: list[ResourceProblem]) -> Iterator[Path]:

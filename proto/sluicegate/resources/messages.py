@@ -14,6 +14,7 @@ PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$": f"{_LABEL}; dots may join such parts",
     "^[a-z][a-z0-9_]*$": _NAME,
     "^[A-Za-z0-9][A-Za-z0-9._-]*$": "must be letters, digits, dots, underscores and hyphens, after a letter or digit",
+    "^[-._A-Za-z0-9]+$": "must be letters, digits, dots, underscores and hyphens",
     "^[0-9a-f]+$": "must be lower-case hexadecimal digits",
     "^[1-9][0-9]*(m|h|d)$": "must be a whole number of minutes, hours or days, as in 90m, 12h or 7d",
     "^[1-9][0-9]*(s|m|h)$": "must be a whole number of seconds, minutes or hours, as in 30s, 15m or 2h",

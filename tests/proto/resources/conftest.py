@@ -4,77 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from invalid_resources import EXPERIMENT, POLICY
 
 from sluicegate.resources.errors import ResourceErrors, ResourceProblem
 from sluicegate.resources.load import Resources, load
-
-EXPERIMENT = """\
-apiVersion: sluicegate.dev/v1alpha1
-kind: Experiment
-metadata:
-  name: warmer-greeting
-  namespace: dental
-spec:
-  agent: receptionist
-  runId: "7"
-  paused: true
-  assignment:
-    unit: Session
-    salt: pepper
-  variants:
-  - name: control
-    control: true
-    config: {model: gpt-4o}
-  - name: warm
-    config: {model: gpt-4o, temperature: 0.4}
-  ramp:
-    steps:
-    - {weight: 10, minSessions: 50}
-    - {weight: 20, minSessions: 60}
-    holdback: 4
-    margin: 0.4
-    onInconclusive: Rollback
-    progressDeadline: 36h
-  analysis:
-    primary: tone
-    wait: 90s
-  sampling:
-    rate: 0.5
-  overrides:
-  - variant: warm
-    callerHash: 0a1b
-  - {variant: control, attribute: {name: team, value: qa}}
-"""
-
-POLICY = """\
-apiVersion: sluicegate.dev/v1alpha1
-kind: EvaluationPolicy
-metadata: {name: strict, namespace: dental}
-spec:
-  agent: receptionist
-  sampling: {rate: 0.2}
-  judge:
-    model: gpt-4o
-    temperature: null
-    context: A dental practice.
-    timeoutSeconds: 20
-    maxTranscriptChars: 5000
-    price: {input: 0.15, output: 0.6}
-    budget: {sessionsPerHour: 100, tokensPerHour: 500000, moneyPerDay: 2.5}
-  rubrics:
-  - name: empathy
-    text: Was the caller's worry met?
-    worst: Ignored.
-    best: Met.
-    applies: JudgeDecides
-  window:
-    minutes: 30
-    minSessions: 5
-  gates:
-  - metric: empathy
-    min: 3
-  - {metric: tone, min: 2.5, severity: warning, action: Pause, confirm: UpperBound, recoverBy: 0.5}
-"""
 
 
 @pytest.fixture
