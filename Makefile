@@ -10,21 +10,28 @@ ON_EVERY_REDIS := $(addprefix tests/, \
 	operator/rollout/test_rebuilt_from_log.py contract/test_desk.py contract/test_determinism.py \
 	contract/test_failed_judgement.py contract/test_stream_session.py contract/test_wire.py)
 
-.PHONY: help test redis lint types imports format proto lock faults demo bench fuzz clean
+.PHONY: help test redis lint types imports format proto lock chart faults demo bench fuzz clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 test: lint types imports ## Lint, types, import rules and all tests that this machine can run
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 	@$(MAKE) redis
 
 # All tests above ran on Valkey; these are the ones that a Redis could tell from another one.
 redis: .venv/.ready ## What speaks to Redis, again on 6.2, on 7 with TLS, and on a cluster
 	@for kind in redis-6.2 redis-7-tls valkey-9-cluster; do \
 		echo "== $$kind"; \
-		$(BIN)/python -m pytest --quiet --redis $$kind $(ON_EVERY_REDIS) || exit 1; \
+		$(BIN)/python -m pytest --quiet --numprocesses=auto --redis $$kind $(ON_EVERY_REDIS) || exit 1; \
 	done
+
+.PHONY: e2e kubernetes
+e2e: .venv/.ready ## The chart on a Kubernetes node of our own, agents and all (needs Linux and root)
+	PYTHONPATH=tools/kubernetes $(BIN)/python tests/e2e/run.py
+
+kubernetes: ## Build the API server, kubectl and helm that tests run against (minutes, once)
+	tools/kubernetes/build
 
 lint: .venv/.ready ## Check style and format
 	$(BIN)/ruff check .
@@ -45,12 +52,20 @@ proto: .venv/.ready ## Generate the stubs beside the .proto files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -Iproto \
 		--python_out=proto --pyi_out=proto --grpc_python_out=proto --mypy_grpc_out=proto proto/sluicegate/v1/*.proto
 
-# uv is needed for nothing else, so it stays out of .venv and of the lock. Pins that still fit stay as they are.
-lock: .venv/bin/python ## Resolve pyproject.toml into requirements.lock (needs the network)
+# uv is needed for nothing else, so it stays out of .venv and of the lock. Pins that still fit stay as they are. An
+# image gets what its side needs, at the same versions; the last of them is what makes the wheel that goes into both.
+LOCK := .venv-uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url
+lock: .venv/bin/python ## Resolve pyproject.toml into requirements*.lock (needs the network)
 	test -x .venv-uv/bin/uv || $(BIN)/python -m venv --clear .venv-uv
 	.venv-uv/bin/python -m pip install --quiet uv==$(UV_VERSION)
-	.venv-uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
-		--no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) -c requirements.lock --extra sidecar pyproject.toml -o requirements-sidecar.lock
+	$(LOCK) -c requirements.lock --extra operator pyproject.toml -o requirements-operator.lock
+	$(LOCK) -c requirements.lock --group build -o requirements-build.lock
+
+chart: .venv/.ready ## Write the chart's table of values and the snapshots of what it renders
+	PYTHONPATH=tests/support $(BIN)/python tests/support/chart_files.py
 
 faults: .venv/.ready ## Kill, cut off, wipe and fill what a session passes through; a table of accounts
 	$(BIN)/python -m pytest tests/faults
@@ -62,7 +77,7 @@ bench: .venv/.ready ## Run every benchmark
 	@for program in bench/*.py; do \
 		test -e "$$program" || { echo "error: there is no benchmark in bench/" >&2; exit 1; }; \
 		echo "== $$program"; \
-		$(BIN)/python "$$program" || exit 1; \
+		PYTHONPATH=tests/support $(BIN)/python "$$program" || exit 1; \
 	done
 
 fuzz: .venv/.ready ## A million messages that no stub would send (20 minutes at most)

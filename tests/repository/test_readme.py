@@ -6,12 +6,13 @@ import pytest
 
 # Folders whose inner order the map explains, with how many levels below them it names. Tests and benchmarks mirror
 # what they are for, so that one level says it.
-MAPPED = {"proto": 2, "sidecar": 2, "operator": 2, "charts": 2, "tests": 1, "bench": 1}
+MAPPED = {"proto": 2, "sidecar": 2, "operator": 2, "charts": 2, "tests": 1, "bench": 1, "tools": 1}
 
 # Each command that the README tells people to type, and what runs it: a file, or a test in a file. A command is
 # documented only if something runs it; a command that the README no longer has is to go from here too.
 DESK = "tests/contract/test_desk.py"
 TYPED = "tests/contract/test_readme_commands.py"
+INSTALLED = "tests/chart/test_readme_install.py::test_install_with_helm"
 RUN_BY = {
     "make test": ".ci/run",
     "make demo": ".ci/run",
@@ -27,6 +28,18 @@ RUN_BY = {
     ".venv/bin/sluicegate account --agent receptionist --redis redis://127.0.0.1:16379/0": (
         f"{TYPED}::test_up_agent_replay_account"
     ),
+    "helm install sluicegate charts/sluicegate --namespace sluicegate --create-namespace": INSTALLED,
+    "kubectl create namespace dental": INSTALLED,
+    'kubectl -n dental create secret generic sluicegate-judge --from-literal=apiKey="$OPENAI_API_KEY"': INSTALLED,
+    "kubectl -n dental apply -f examples/receptionist.yaml": INSTALLED,
+    "kubectl -n dental get experiments --watch": INSTALLED,
+    ".venv/bin/sluicegate report warmer-greeting --agent receptionist --redis redis://127.0.0.1:16379/0": (
+        f"{TYPED}::test_up_agent_replay_account"
+    ),
+    (
+        ".venv/bin/sluicegate report warmer-greeting --agent receptionist --redis redis://127.0.0.1:16379/0 "
+        "--html report.html"
+    ): f"{TYPED}::test_up_agent_replay_account",
 }
 
 FENCE = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
@@ -115,11 +128,11 @@ def test_every_command_is_run(root: Path, readme: str) -> None:
 
 
 def test_every_setting_is_documented(root: Path, readme: str) -> None:
-    """Every variable that configures the sidecar is named in the README."""
-    config = root / "sidecar/sluicegate_sidecar/config.py"
-    names = set(SETTING.findall(config.read_text(encoding="utf-8")))
-    assert names
-    assert not sorted(names - set(SETTING.findall(readme)))
+    """Every variable that configures the sidecar or the operator is named in the README."""
+    for config in ("sidecar/sluicegate_sidecar/config.py", "operator/sluicegate_operator/config.py"):
+        names = set(SETTING.findall((root / config).read_text(encoding="utf-8")))
+        assert names
+        assert not sorted(names - set(SETTING.findall(readme)))
 
 
 MAP = """
