@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-from sluicegate.settings import BadSetting, check_known, host_port, one_of, redis_url
+from sluicegate.settings import BadSetting, host_port, one_of, reader, redis_url
 from sluicegate_operator.errors import ConfigError
 
 DEFAULTS = {
@@ -59,8 +59,7 @@ class Config:
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
         """The settings in `environ`; ConfigError names a variable that is bad or unknown."""
         try:
-            check_known(environ, DEFAULTS)
-            return _read(lambda name: (name, environ.get(name, "").strip() or DEFAULTS[name]))
+            return _read(reader(environ, DEFAULTS))
         except BadSetting as error:
             raise ConfigError(str(error)) from error
 

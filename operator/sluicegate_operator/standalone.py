@@ -9,7 +9,7 @@ from sluicegate_operator.delivery.snapshot import Delivery
 from sluicegate_operator.publishing import Publishing
 from sluicegate_operator.ramp import AgentRamp, Look
 from sluicegate_operator.rollout.state import RolloutState
-from sluicegate_operator.rollout.transitions import Kind, Transition, gate_sentence, transitions
+from sluicegate_operator.rollout.transitions import Transition, gate_sentence, transitions
 
 Tell = Callable[[Transition], None]
 
@@ -24,7 +24,7 @@ class Controller:
         self._tell = tell
         self._last: RolloutState | None = None
         """What held after the last look: a Redis that lost it gets it back."""
-        self._told: dict[Kind, str] = {}
+        self._told_refused = ""
 
     async def running(self) -> str:
         """The name of the experiment that the sidecars have now; empty if there is none."""
@@ -52,12 +52,12 @@ class Controller:
     def _tell_of(self, look: Look) -> None:
         before, after = look.before, look.after
         if before is None or before.run_id != after.run_id:
-            self._told.clear()
+            self._told_refused = ""
         for transition in transitions(before, after, look.resource.in_force(0).weight):
             self._tell(transition)
-        if look.refused and self._told.get("Refused") != look.refused:
+        if look.refused and self._told_refused != look.refused:
             self._tell(Transition("Refused", after.experiment, look.refused))
-        self._told["Refused"] = look.refused
+        self._told_refused = look.refused
 
     async def wait(self, seconds: float) -> None:
         """Waits for a gate to change, for so long at most, and tells if one broke, recovered or halted a variant."""

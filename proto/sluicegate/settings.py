@@ -1,7 +1,7 @@
 """Settings out of an environment, read alike by every program: what is wrong or unknown is told by its name. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 PREFIX = "SLUICEGATE_"
@@ -18,11 +18,17 @@ class BadSetting(ValueError):
     """A setting that cannot be used. The message names it, and says what it can be."""
 
 
-def check_known(environ: Mapping[str, str], settings: Collection[str], others: Collection[str] = ()) -> None:
-    """BadSetting if `environ` has a variable of ours that is none of the `settings`; `others` are left alone."""
+def reader(
+    environ: Mapping[str, str], defaults: Mapping[str, str], others: Collection[str] = ()
+) -> Callable[[str], tuple[str, str]]:
+    """Gives the name and the value of a setting: that in `environ`, or else its default.
+
+    BadSetting if `environ` has a variable of ours that is no setting; `others` are left alone.
+    """
     for name in environ:
-        if name.startswith(PREFIX) and name not in settings and name not in others and not _is_link(name, environ):
-            raise BadSetting(f"{name}: unknown setting; the settings are {', '.join(settings)}")
+        if name.startswith(PREFIX) and name not in defaults and name not in others and not _is_link(name, environ):
+            raise BadSetting(f"{name}: unknown setting; the settings are {', '.join(defaults)}")
+    return lambda name: (name, environ.get(name, "").strip() or defaults[name])
 
 
 def _is_link(name: str, environ: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sluicegate.settings import BadSetting, check_known, host_port, one_of, redis_url, seconds
+from sluicegate.settings import BadSetting, host_port, one_of, reader, redis_url, seconds
 from sluicegate_sidecar.errors import ConfigError
 from sluicegate_sidecar.limits import Limits, read_limits
 
@@ -55,8 +55,7 @@ class Config:
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
         """The settings in `environ`; ConfigError names a variable that is bad, missing or unknown."""
         try:
-            check_known(environ, DEFAULTS, FOR_OTHERS)
-            return _read(lambda name: (name, environ.get(name, "").strip() or DEFAULTS[name]))
+            return _read(reader(environ, DEFAULTS, FOR_OTHERS))
         except BadSetting as error:
             raise ConfigError(str(error)) from error
 

@@ -1,14 +1,11 @@
 """Dead letters and erasure, as a person at the prompt meets them."""
 
-import asyncio
-import sys
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
-from processes import Sidecar, environment, sidecar
+from processes import Sidecar, command, sidecar
 from redis.asyncio import Redis
 from told import POLICY, a_session
 
@@ -35,17 +32,6 @@ async def _record(served: Sidecar, *sessions: session_pb2.Session) -> None:
             await stub.RecordSession(session_pb2.RecordSessionRequest(session=session), timeout=20)
 
 
-async def _sluicegate(valkey_url: str, *words: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sluicegate_cli", *words, "--agent", AGENT, "--redis", valkey_url),
-        env=environment({}),
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, printed.decode()
-
-
 async def _bury_all(redis: Redis, reason: str) -> None:
     """Takes every waiting session off the queue as a judge does, and sets it aside."""
     from sluicegate_sidecar.sessions.stream import decode
@@ -63,15 +49,15 @@ async def test_dead_letters_are_listed_shown_retried_and_dropped(
     """Each letter with its reason; a retried one waits again, a dropped one is erased, and the account balances."""
     await _record(served, a_session("s-1", content="Where is my crown?"), a_session("s-2"), a_session("s-3"))
     await _bury_all(redis, "the judge refused")
-    code, printed = await _sluicegate(valkey_url, "dead-letters", "list")
+    code, printed = await command(AGENT, valkey_url, "dead-letters", "list")
     assert (code, printed.count("the judge refused"), "3 dead letters" in printed) == (0, 3, True)
-    code, printed = await _sluicegate(valkey_url, "dead-letters", "show", "s-1")
+    code, printed = await command(AGENT, valkey_url, "dead-letters", "show", "s-1")
     assert (code, "Where is my crown?" in printed) == (0, True)
-    assert await _sluicegate(valkey_url, "dead-letters", "retry", "s-1") == (0, "1 put back into the queue\n")
-    assert await _sluicegate(valkey_url, "dead-letters", "drop", "s-2") == (0, "1 dropped\n")
-    code, printed = await _sluicegate(valkey_url, "dead-letters", "retry", "s-1")
+    assert await command(AGENT, valkey_url, "dead-letters", "retry", "s-1") == (0, "1 put back into the queue\n")
+    assert await command(AGENT, valkey_url, "dead-letters", "drop", "s-2") == (0, "1 dropped\n")
+    code, printed = await command(AGENT, valkey_url, "dead-letters", "retry", "s-1")
     assert (code, "s-1: no such dead letter" in printed) == (1, True)
-    code, printed = await _sluicegate(valkey_url, "dead-letters", "drop")
+    code, printed = await command(AGENT, valkey_url, "dead-letters", "drop")
     assert (code, "name sessions, or give --all" in printed) == (2, True)
     account = await read_account(valkey_url, "default", AGENT)
     assert (account.balanced, account.waiting, account.dead_lettered, account.erased) == (True, 1, 1, 1)
@@ -88,8 +74,8 @@ async def test_a_caller_is_erased_everywhere(valkey_url: str, redis: Redis, serv
         await stream.write(session_pb2.SessionEvent(start=start))
         await stream.read()
         await stream.done_writing()
-    assert await _sluicegate(valkey_url, "erase", "--caller", "+1555") == (0, "3 sessions erased\n")
-    assert await _sluicegate(valkey_url, "erase", "--caller", "+1555") == (0, "0 sessions erased\n")
+    assert await command(AGENT, valkey_url, "erase", "--caller", "+1555") == (0, "3 sessions erased\n")
+    assert await command(AGENT, valkey_url, "erase", "--caller", "+1555") == (0, "0 sessions erased\n")
     account = await read_account(valkey_url, "default", AGENT)
     assert (account.balanced, account.erased, account.dead_lettered) == (True, 3, 1)
     kept = b"".join([await redis.dump(key) for key in await redis.keys("*queue") + await redis.keys("*dead")])
@@ -99,9 +85,9 @@ async def test_a_caller_is_erased_everywhere(valkey_url: str, redis: Redis, serv
 async def test_one_session_is_erased(valkey_url: str, redis: Redis, served: Sidecar) -> None:
     """Only the named one goes; giving neither or both names is refused."""
     await _record(served, a_session("s-1"), a_session("s-2"))
-    assert await _sluicegate(valkey_url, "erase", "--session", "s-1") == (0, "1 sessions erased\n")
-    assert (await _sluicegate(valkey_url, "erase"))[0] == 2
-    assert (await _sluicegate(valkey_url, "erase", "--session", "s-1", "--caller", "+1"))[0] == 2
+    assert await command(AGENT, valkey_url, "erase", "--session", "s-1") == (0, "1 sessions erased\n")
+    assert (await command(AGENT, valkey_url, "erase"))[0] == 2
+    assert (await command(AGENT, valkey_url, "erase", "--session", "s-1", "--caller", "+1"))[0] == 2
     account = await read_account(valkey_url, "default", AGENT)
     assert (account.balanced, account.waiting, account.erased) == (True, 1, 1)
 

@@ -1,17 +1,14 @@
 """The report of an experiment, from the controller through Redis and the sidecar to whoever asks."""
 
-import asyncio
 import json
-import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
-from processes import Sidecar, environment, sidecar
+from processes import Sidecar, command, sidecar
 from ramps import a_record, an_experiment, stored_gates, stored_sums
 from redis.asyncio import Redis
 
@@ -74,17 +71,6 @@ async def asked(served: Sidecar, experiment: str = NAME, agent: str = "") -> dic
         return document
 
 
-async def _sluicegate(valkey_url: str, *words: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sluicegate_cli", *words, "--agent", AGENT, "--redis", valkey_url),
-        env=environment({}),
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode or 0, printed.decode()
-
-
 async def test_the_sidecar_serves_what_the_controller_published(redis: Redis, served: Sidecar) -> None:
     """The same document, whole; `schema` and `at` tell what it is and how old."""
     await some_sessions(redis)
@@ -119,7 +105,7 @@ async def test_an_erased_session_leaves_the_report(valkey_url: str, redis: Redis
     await some_sessions(redis)
     await looked(redis)
     assert BAD in json.dumps(await asked(served))
-    assert await _sluicegate(valkey_url, "erase", "--session", "s-4") == (0, "1 sessions erased\n")
+    assert await command(AGENT, valkey_url, "erase", "--session", "s-4") == (0, "1 sessions erased\n")
     with pytest.raises(grpc.aio.AioRpcError, match="no report"):
         await asked(served)
     await looked(redis)
@@ -133,9 +119,9 @@ async def test_the_command_shows_the_same_as_table_json_and_page(valkey_url: str
     """Three faces of one report, each with the numbers of the log and the judge's reasons."""
     await some_sessions(redis)
     await looked(redis)
-    code, table = await _sluicegate(valkey_url, "report", NAME)
+    code, table = await command(AGENT, valkey_url, "report", NAME)
     assert (code, "12 of 20 sessions of warm counted" in table, BAD in table) == (0, True, True), table
-    code, printed = await _sluicegate(valkey_url, "report", NAME, "--json")
+    code, printed = await command(AGENT, valkey_url, "report", NAME, "--json")
     report = json.loads(printed)
     assert (code, report["variants"][0]["compared"], report["worst"][0]["session_id"]) == (0, 12, "s-4")
     published = json.loads(await redis.hget(KEYS.reports, NAME))
@@ -144,7 +130,7 @@ async def test_the_command_shows_the_same_as_table_json_and_page(valkey_url: str
         k: v for k, v in published.items() if k not in moving
     }
     path = tmp_path / "report.html"
-    assert await _sluicegate(valkey_url, "report", NAME, "--html", str(path)) == (0, f"written to {path}\n")
+    assert await command(AGENT, valkey_url, "report", NAME, "--html", str(path)) == (0, f"written to {path}\n")
     assert BAD in path.read_text(encoding="utf-8")
 
 
@@ -153,13 +139,13 @@ async def test_a_report_that_cannot_be_made_is_an_error_with_a_way_out(
 ) -> None:
     """An unknown name, two forms at once, a place that cannot be written to, a Redis that is not there."""
     await looked(redis)
-    code, printed = await _sluicegate(valkey_url, "report", "cooler-greeting")
+    code, printed = await command(AGENT, valkey_url, "report", "cooler-greeting")
     assert (code, "no such experiment of receptionist; known are: warmer-greeting" in printed) == (1, True)
-    code, printed = await _sluicegate(valkey_url, "report", NAME, "--json", "--html", "x.html")
+    code, printed = await command(AGENT, valkey_url, "report", NAME, "--json", "--html", "x.html")
     assert (code, "either --json or --html" in printed) == (2, True)
-    code, printed = await _sluicegate(valkey_url, "report", NAME, "--html", str(tmp_path / "no" / "x.html"))
+    code, printed = await command(AGENT, valkey_url, "report", NAME, "--html", str(tmp_path / "no" / "x.html"))
     assert (code, "x.html cannot be written" in printed) == (1, True)
-    code, printed = await _sluicegate("redis://127.0.0.1:1/0", "report", NAME)
+    code, printed = await command(AGENT, "redis://127.0.0.1:1/0", "report", NAME)
     assert (code, "--redis: the snapshot cannot be read" in printed) == (1, True)
 
 
@@ -168,5 +154,5 @@ async def test_without_a_state_in_redis_the_published_report_is_shown(valkey_url
     await some_sessions(redis)
     await looked(redis)
     await redis.delete(KEYS.rollout)
-    code, printed = await _sluicegate(valkey_url, "report", NAME, "--json")
+    code, printed = await command(AGENT, valkey_url, "report", NAME, "--json")
     assert (code, json.loads(printed)) == (0, json.loads(await redis.hget(KEYS.reports, NAME)))

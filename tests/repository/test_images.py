@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
+from needed import missing
 
 # Both sides are installed from nothing.
 pytestmark = pytest.mark.timeout(600)
@@ -52,12 +52,6 @@ SIDES = {
         modules=("sluicegate_operator.standalone", "sluicegate_sidecar.redis_client"),
     ),
 }
-
-
-def missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @dataclass(frozen=True, slots=True)

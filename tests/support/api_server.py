@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from needed import missing
 from redis_servers import free_port
 
 VERSION = "1.34.4"
@@ -46,13 +46,7 @@ def binary(name: str) -> Path:
             return folder / name
     if found := shutil.which(name):
         return Path(found)
-    _missing(f"no {name}: `make kubernetes` builds it (etcd: apt install etcd-server), or set KUBEBUILDER_ASSETS")
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    missing(f"no {name}: `make kubernetes` builds it (etcd: apt install etcd-server), or set KUBEBUILDER_ASSETS")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ A machine without one skips the test with the reason, and fails where CI=true.
 import asyncio
 import base64
 import contextlib
-import os
 import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
-import pytest
+from needed import missing
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 START_SECONDS = 60.0
@@ -30,10 +29,7 @@ def binary() -> str:
     for name in NAMES:
         if found := shutil.which(name):
             return found
-    reason = "no Chromium on the PATH; install it (Debian, Ubuntu: apt install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    missing("no Chromium on the PATH; install it (Debian, Ubuntu: apt install chromium)")
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,6 +79,18 @@ async def program(part: str, settings: Mapping[str, str], within: Sequence[str] 
                 process.kill()
                 await process.wait()
         await reader
+
+
+async def command(agent: str, redis_url: str, *words: str) -> tuple[int, str]:
+    """`sluicegate WORDS` for an agent, to its end: the exit code, and all that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sluicegate_cli", *words, "--agent", agent, "--redis", redis_url),
+        env=environment({}),
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    printed, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, printed.decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from sluicegate.settings import BadSetting, check_known, host_port, one_of, seconds
+from sluicegate.settings import BadSetting, host_port, one_of, reader, seconds
 from sluicegate_operator.errors import ConfigError
 from sluicegate_operator.injection.certificates import LIFETIME
 from sluicegate_operator.injection.sidecar import SidecarSettings
@@ -71,8 +71,7 @@ class Config:
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
         """The settings in `environ`; ConfigError names a variable that is bad, missing or unknown."""
         try:
-            check_known(environ, DEFAULTS)
-            return _read(lambda name: (name, environ.get(name, "").strip() or DEFAULTS[name]))
+            return _read(reader(environ, DEFAULTS))
         except BadSetting as error:
             raise ConfigError(str(error)) from error
 
